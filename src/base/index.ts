@@ -1,0 +1,3 @@
+export * from './clock.js';
+export * from './name.js';
+export * from './types.js';

@@ -1,0 +1,85 @@
+/**
+ * The interface to file bodies on disk: one backing file per inode, clean copies (which may be evicted) apart from
+ * staged content (which may not). It knows inode numbers, ranges and bytes; nothing of names or servers.
+ */
+
+import type { Ino } from '../base/index.js';
+import type { ETag } from '../remote/index.js';
+
+/**
+ * The bytes of one file, open on disk. One object per inode while anyone uses it. Clean bodies hold (a part of) one
+ * server version; staged ones are whole and writable.
+ */
+export interface Body {
+  readonly ino: Ino;
+  readonly kind: 'clean' | 'staged';
+  /** Bytes: of the version (clean), or of the backing file (staged). */
+  readonly size: number;
+  /** The version that a clean body holds. */
+  readonly etag: ETag | undefined;
+  /** Whether every byte of [start, end) is here; `end` is clamped to the size. */
+  has(start: number, end: number): boolean;
+  /** The first range within [start, end) that is missing, or undefined. */
+  firstGap(start: number, end: number): { readonly start: number; readonly end: number } | undefined;
+  readonly isComplete: boolean;
+  /** Bytes present. */
+  readonly presentBytes: number;
+  /** pread(2) into `target` at `offset`; returns the bytes read, short only at the end. Throws ErrnoException. */
+  readSync(target: Uint8Array, offset: number, length: number, position: number): number;
+  /** Clean only: stores bytes of the version that came from the server and marks them present. */
+  fill(position: number, data: Uint8Array): void;
+  /** Staged only: pwrite(2). */
+  writeSync(data: Uint8Array, position: number): number;
+  /** Staged only: ftruncate(2). */
+  truncateSync(size: number): void;
+  /** Staged only: fallocate(2) with its mode bits; throws ErrnoException. */
+  fallocateSync(mode: number, offset: number, length: number): void;
+  /** Staged: lseek(2) with SEEK_DATA or SEEK_HOLE on the backing file; -1 for ENXIO. Clean: the whole file is data. */
+  seekDataHole(offset: number, whence: 'data' | 'hole'): number;
+  /** fdatasync(2) of the backing file. */
+  sync(): Promise<void>;
+  /** The backing file's own mtime and size, to take over after a crash. */
+  statSync(): { readonly size: number; readonly mtimeNs: bigint };
+  /** A descriptor that is valid until the body is closed (passthrough, copy_file_range, upload). */
+  readonly fd: number;
+}
+
+export interface ContentStore {
+  /** The body in use, if there is one in memory. */
+  peek(ino: Ino): Body | undefined;
+  /**
+   * Takes a use of the clean body of this version; makes an empty one where there is none. A body of another version
+   * must not be in use then.
+   */
+  acquireClean(ino: Ino, version: { readonly etag: ETag | undefined; readonly size: number }): Body;
+  /** Takes a use of the staged body; throws `ContentError` 'lost' when the backing file is not there. */
+  acquireStaged(ino: Ino): Body;
+  /** Makes an empty staged body (for a new or truncated file) and takes a use of it. Replaces a clean body in place. */
+  createStaged(ino: Ino): Body;
+  /** Gives a use back; at zero the descriptor may be closed. */
+  release(ino: Ino): void;
+  /**
+   * Turns the complete clean body in use into a staged one, in place (the same object, the same descriptor). The
+   * caller commits the node's `staged` before the first write.
+   */
+  toStaged(ino: Ino): void;
+  /** Turns the staged body into a clean complete one of `etag`, after the server confirmed it and the node says so. */
+  toClean(ino: Ino, etag: ETag | undefined): void;
+  /** A frozen copy of the staged body for uploading while the file stays open (reflink where the disk can, else a copy). */
+  snapshot(ino: Ino): Promise<Snapshot>;
+  /** Deletes a clean body, or one whose node is gone. The object in use, if any, goes on until its last use is given back. */
+  discard(ino: Ino): void;
+  /** Evicts clean bodies not in use until the limits hold; returns bytes freed. */
+  evict(): Promise<number>;
+  /** Bytes on disk, clean and staged. */
+  stats(): { readonly cleanBytes: number; readonly stagedBytes: number; readonly cleanFiles: number; readonly stagedFiles: number };
+  /** Writes back what is known of presence, and makes staged files durable. */
+  syncAll(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Snapshot {
+  readonly size: number;
+  readonly fd: number;
+  close(): void;
+}
