@@ -65,6 +65,8 @@ export interface ContentStore {
   toStaged(ino: Ino): void;
   /** Turns the staged body into a clean complete one of `etag`, after the server confirmed it and the node says so. */
   toClean(ino: Ino, etag: ETag | undefined): void;
+  /** The clean body on disk, in use or not, holds the version that is known by this tag from now on. */
+  retag(ino: Ino, etag: ETag): void;
   /** A frozen copy of the staged body for uploading while the file stays open (reflink where the disk can, else a copy). */
   snapshot(ino: Ino): Promise<Snapshot>;
   /** Deletes a clean body, or one whose node is gone. The object in use, if any, goes on until its last use is given back. */
@@ -72,7 +74,12 @@ export interface ContentStore {
   /** Evicts clean bodies not in use until the limits hold; returns bytes freed. */
   evict(): Promise<number>;
   /** Bytes on disk, clean and staged. */
-  stats(): { readonly cleanBytes: number; readonly stagedBytes: number; readonly cleanFiles: number; readonly stagedFiles: number };
+  stats(): {
+    readonly cleanBytes: number;
+    readonly stagedBytes: number;
+    readonly cleanFiles: number;
+    readonly stagedFiles: number;
+  };
   /** Writes back what is known of presence, and makes staged files durable. */
   syncAll(): Promise<void>;
   close(): Promise<void>;
@@ -81,5 +88,7 @@ export interface ContentStore {
 export interface Snapshot {
   readonly size: number;
   readonly fd: number;
+  /** pread(2), as {@link Body.readSync}. */
+  readSync(target: Uint8Array, offset: number, length: number, position: number): number;
   close(): void;
 }

@@ -25,7 +25,12 @@ export interface Base extends Place {
 
 /** What a listing said since, where it differs from the base: another version, or nothing at all. */
 export type Remote =
-  | { readonly kind: 'version'; readonly etag: ETag | undefined; readonly size: number; readonly mtimeMs: number | undefined }
+  | {
+      readonly kind: 'version';
+      readonly etag: ETag | undefined;
+      readonly size: number;
+      readonly mtimeMs: number | undefined;
+    }
   | { readonly kind: 'gone' };
 
 /** An upload whose answer is not known: what the server would hold if it took effect. */

@@ -11,14 +11,14 @@ export interface StateView {
   /** The node that the base tree has under this name. */
   baseChild(parent: Ino, name: Name): Ino | undefined;
   /**
-   * Entries of a directory in both trees in a stable order (by name, in code units), from `after` (exclusive) on.
-   * Safe against changes made between two steps of the iteration.
+   * Entries of a directory in both trees in a stable order (by name, in code points; see `compareNames`), from `after`
+   * (exclusive) on. Changes made between two steps are seen: each step yields the next name of that moment.
    */
   entries(parent: Ino, after?: Name): Iterable<NameEntry>;
   /** Whether the directory has any local child, or any base child. */
   hasLocalChildren(parent: Ino): boolean;
   hasBaseChildren(parent: Ino): boolean;
-  /** Nodes whose local and base descriptions differ (see `isDirty`), or whose remote differs, in ino order. */
+  /** Nodes whose descriptions differ, or that are in no tree any more (see `isDirty`), in ino order. */
   dirty(): Iterable<Ino>;
   readonly dirtyCount: number;
 }
@@ -65,11 +65,14 @@ export function contentGen(record: NodeRecord, view: StateView): number {
   }
 }
 
-/** Whether the server has something else than the mount shows, or has said something that was not yet taken in. */
+/**
+ * Whether something is left to do about a node: the server has something else than the mount shows, or has said
+ * something that was not yet taken in, or nothing but a handle keeps the node any more.
+ */
 export function isDirty(record: NodeRecord, view: StateView): boolean {
   const { local, base } = record;
-  if (record.remote !== undefined) return true;
-  if (local === undefined || base === undefined) return local !== base;
+  if (record.remote !== undefined || local === undefined || base === undefined) return true;
+  if (record.kind !== 'dir' && record.attempt !== undefined) return true;
   if (local.parent !== base.parent || local.name !== base.name) return true;
   return contentGen(record, view) !== base.gen;
 }

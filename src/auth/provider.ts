@@ -1,0 +1,22 @@
+/** How requests get their credentials: the seam between whoever speaks HTTP and whoever holds the secrets. */
+
+import type { MaybePromise } from '../base/index.js';
+
+export interface AuthRequest {
+  readonly method: string;
+  /** Always on the origin that the credentials are for. */
+  readonly url: string;
+}
+
+/** Request headers, lower-case names. Never logged. */
+export type AuthHeaders = Readonly<Record<string, string>>;
+
+export interface AuthProvider {
+  /** The headers that prove who asks; for BASIC and bearer tokens sent with the first request already. */
+  authorize(request: AuthRequest): MaybePromise<AuthHeaders>;
+  /**
+   * The server answered 401 to a request that carried `sent`. True when something newer is at hand now (rotated
+   * meanwhile, or refreshed by this call), so that the request is worth one more attempt.
+   */
+  onUnauthorized(request: AuthRequest, sent: AuthHeaders): MaybePromise<boolean>;
+}

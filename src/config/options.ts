@@ -1,0 +1,166 @@
+/**
+ * The one table of the options of a mount. From it come the flags of the command line, the environment variables, the
+ * keys of the configuration file, `--help`, the shell completion and the README's table.
+ */
+
+import { LOG_FORMATS, LOG_LEVELS } from '../observe/index.js';
+import { bytes, choice, duration, flag, integer, mode, type OptionSpec, path, text } from './option-kinds.js';
+
+export const SYNC_MODES = ['write-back', 'write-through'] as const;
+export type SyncMode = (typeof SYNC_MODES)[number];
+
+/** 2^32 - 2: the largest id; 2^32 - 1 means "no id" to chown(2). */
+const MAX_ID = 4_294_967_294;
+
+export const OPTIONS = {
+  user: text({
+    group: 'Account',
+    metavar: 'USER',
+    help: 'User name on the server',
+    defaultHelp: 'no authentication',
+  }),
+  'password-file': path({
+    group: 'Account',
+    completes: 'file',
+    help: 'File whose first line is the password; only you may be able to read it (chmod 600)',
+    defaultHelp: 'asked for on a terminal',
+  }),
+  'insecure-http': flag({
+    group: 'Connection',
+    help: 'Accept plain http to another machine: password and files then cross the network readable by anyone',
+  }),
+  'ca-file': path({
+    group: 'Connection',
+    completes: 'file',
+    help: 'PEM file with certificates to trust in addition to those of the system',
+    defaultHelp: 'none',
+  }),
+  'max-connections': integer({
+    group: 'Connection',
+    min: 1,
+    max: 64,
+    defaultText: '16',
+    help: 'Requests that may run at the same time',
+  }),
+  'connect-timeout': duration({
+    group: 'Connection',
+    bareUnit: 's',
+    min: 100,
+    max: 3_600_000,
+    defaultText: '10s',
+    help: 'How long to wait for a connection',
+  }),
+  'read-timeout': duration({
+    group: 'Connection',
+    bareUnit: 's',
+    min: 100,
+    max: 3_600_000,
+    defaultText: '60s',
+    help: 'How long the server may be silent within an answer',
+  }),
+  'cache-dir': path({
+    group: 'Cache',
+    completes: 'directory',
+    help: 'Where files and unsent changes are kept; one directory for each server and user',
+    defaultHelp: 'a directory for the server below ~/.cache/infinimount',
+  }),
+  'cache-size': bytes({
+    group: 'Cache',
+    min: '16M',
+    defaultText: '10G',
+    help: 'Disk space for copies of files; unsent changes are kept whatever they take',
+  }),
+  'min-free-space': bytes({
+    group: 'Cache',
+    defaultText: '1G',
+    help: 'Disk space to leave free: copies are dropped rather than going below',
+  }),
+  freshness: duration({
+    group: 'Cache',
+    bareUnit: 's',
+    defaultText: '30s',
+    help: 'How long a directory listing counts as fresh; an older one is shown at once and refreshed behind',
+  }),
+  sync: choice(SYNC_MODES, {
+    group: 'Cache',
+    defaultText: 'write-back',
+    help: 'write-through: close, mkdir, rename and unlink wait until the server has the change',
+  }),
+  'upload-delay': duration({
+    group: 'Cache',
+    bareUnit: 'ms',
+    max: 3_600_000,
+    defaultText: '250ms',
+    help: 'How long a changed file rests before it is sent',
+  }),
+  'read-only': flag({ group: 'Mount', help: 'Refuse every change' }),
+  'allow-other': flag({
+    group: 'Mount',
+    help: 'Let other users of this machine use the mount (ordinary users need user_allow_other in /etc/fuse.conf)',
+  }),
+  nonempty: flag({ group: 'Mount', help: 'Mount on a directory that has files, hiding them meanwhile' }),
+  uid: integer({ group: 'Mount', min: 0, max: MAX_ID, help: 'Owner of the files', defaultHelp: 'you' }),
+  gid: integer({
+    group: 'Mount',
+    min: 0,
+    max: MAX_ID,
+    help: 'Group of the files',
+    defaultHelp: 'your group',
+  }),
+  'file-mode': mode({
+    group: 'Mount',
+    defaultText: '644',
+    help: 'Permissions of files that were not made here',
+  }),
+  'dir-mode': mode({
+    group: 'Mount',
+    defaultText: '755',
+    help: 'Permissions of directories that were not made here',
+  }),
+  'volume-size': bytes({
+    group: 'Mount',
+    min: '1M',
+    help: 'Size that df shows where the server tells none',
+    defaultHelp: 'a large size',
+  }),
+  'log-level': choice(LOG_LEVELS, {
+    group: 'Log',
+    defaultText: 'info',
+    help: 'Least severity that is logged',
+  }),
+  'log-format': choice(LOG_FORMATS, {
+    group: 'Log',
+    defaultText: 'auto',
+    help: 'auto: readable lines on a terminal, JSON lines otherwise',
+  }),
+  'debug-fuse': flag({ group: 'Log', help: 'Print every request of the kernel and its reply' }),
+} as const satisfies Record<string, OptionSpec<unknown>>;
+
+export type OptionName = keyof typeof OPTIONS;
+
+type ValueOf<S> = S extends { readonly defaultText: string }
+  ? S extends OptionSpec<infer T>
+    ? T
+    : never
+  : S extends OptionSpec<infer T>
+    ? T | undefined
+    : never;
+
+/** The value of every option; undefined where an option without default is absent. */
+export type OptionValues = { readonly [K in OptionName]: ValueOf<(typeof OPTIONS)[K]> };
+
+export const OPTION_NAMES = Object.keys(OPTIONS) as readonly OptionName[];
+
+export function isOptionName(name: string): name is OptionName {
+  return Object.hasOwn(OPTIONS, name);
+}
+
+/** The spec of an option without the type of its value, for those who only describe it. */
+export function optionSpec(name: OptionName): OptionSpec<unknown> {
+  return OPTIONS[name];
+}
+
+/** The environment variable of an option: `cache-dir` is `INFINIMOUNT_CACHE_DIR`. */
+export function environmentName(name: OptionName): string {
+  return `INFINIMOUNT_${name.toUpperCase().replaceAll('-', '_')}`;
+}

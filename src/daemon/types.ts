@@ -1,0 +1,39 @@
+/** What the daemon looks like to the command line: a mount that runs until someone stops it. */
+
+import type { Logger } from '../observe/index.js';
+
+/** Why a mount ended. */
+export type CloseReason =
+  /** `stop` was called. */
+  | 'stopped'
+  /** Someone else unmounted it (`umount`, `fusermount3 -u`). */
+  | 'unmounted'
+  /** The connection to the kernel failed. */
+  | 'failed';
+
+export interface MountReady {
+  /** The URL of the server's folder, without credentials. */
+  readonly url: string;
+  /** Absolute path. */
+  readonly mountPoint: string;
+}
+
+export interface StopReport {
+  /** Changes that are in the cache and not yet on the server; they go up at the next mount with this cache. */
+  readonly pendingUploads: number;
+}
+
+export interface DaemonDeps {
+  readonly logger: Logger;
+  /** Called once, when programs can use the mount. */
+  readonly onReady?: (info: MountReady) => void;
+}
+
+export interface RunningDaemon {
+  /** Resolves when the mount is gone and everything is closed, whoever ended it. */
+  readonly closed: Promise<CloseReason>;
+  /** Resolves when everything changed so far is on the server; rejects with the signal's reason. */
+  flush(signal: AbortSignal): Promise<void>;
+  /** Unmounts and closes; `closed` resolves too. Calling it again, or after the end, gives the same report. */
+  stop(reason: 'signal' | 'request'): Promise<StopReport>;
+}

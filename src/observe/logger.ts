@@ -1,0 +1,68 @@
+/**
+ * The log: pino, readable lines on a terminal and JSON lines otherwise, always on a descriptor of the caller's
+ * (stderr) and written at once, so that nothing is lost when the process dies.
+ */
+
+import { isatty } from 'node:tty';
+import { destination, type Logger, type LoggerOptions, pino } from 'pino';
+import { serializeError } from './error-serializer.js';
+
+export type { Logger } from 'pino';
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export const LOG_FORMATS = ['auto', 'pretty', 'json'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  /** `auto`: `pretty` when `fd` is a terminal, else `json`. */
+  readonly format: LogFormat;
+  /** File descriptor to write to; 2 (stderr) when absent. */
+  readonly fd?: number;
+}
+
+const STDERR_FD = 2;
+
+/** Field names whose values never reach the log, at the top or in any of the first levels below. */
+const SECRET_FIELDS = ['password', 'authorization', 'Authorization', 'cookie', 'token', 'apiKey'];
+const SECRET_DEPTH = 4;
+
+const REDACTED_PATHS = SECRET_FIELDS.flatMap((field) =>
+  Array.from({ length: SECRET_DEPTH }, (_, depth) => '*.'.repeat(depth) + field),
+);
+
+/** Makes the root logger; each subsystem gets a child of it by {@link subsystemLogger}. */
+export async function createLogger(options: LogOptions): Promise<Logger> {
+  const fd = options.fd ?? STDERR_FD;
+  const settings: LoggerOptions = {
+    level: options.level,
+    base: null,
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    formatters: { level: (label) => ({ level: label }) },
+    redact: { paths: REDACTED_PATHS, censor: '[redacted]' },
+    serializers: { err: serializeError, error: serializeError, cause: serializeError },
+  };
+  const pretty = options.format === 'pretty' || (options.format === 'auto' && isatty(fd));
+  if (!pretty) return pino(settings, destination({ dest: fd, sync: true }));
+  // Loaded only where it is used: it is a good part of the start-up time.
+  const { default: prettyStream } = await import('pino-pretty');
+  return pino(
+    settings,
+    prettyStream({
+      destination: fd,
+      sync: true,
+      colorize: isatty(fd),
+      translateTime: 'SYS:HH:MM:ss.l',
+      ignore: 'subsystem',
+      messageFormat: '{if subsystem}{subsystem}: {end}{msg}',
+      errorLikeObjectKeys: ['err', 'error', 'cause'],
+    }),
+  );
+}
+
+/** The logger of one subsystem: each line says which. */
+export function subsystemLogger(root: Logger, subsystem: string): Logger {
+  return root.child({ subsystem });
+}

@@ -1,0 +1,73 @@
+/**
+ * What the file system above asks of the synchronisation: that something far away be here now, and that something
+ * changed here be carried away. Everything that may be answered from this machine returns undefined at once.
+ * Waiting methods reject with `RemoteError`, or with the signal's reason when it aborts.
+ */
+
+import type { Ino, Name, Ns } from '../base/index.js';
+import type { Quota } from '../remote/index.js';
+
+/** What the kernel, or anyone else who remembers attributes, entries or bytes, must forget. */
+export type Invalidation =
+  /** Attributes and cached bytes of a node. */
+  | { readonly kind: 'inode'; readonly ino: Ino }
+  /** A name came, went, or stands for another node. */
+  | { readonly kind: 'entry'; readonly parent: Ino; readonly name: Name }
+  /** A name went, and the node with it. */
+  | { readonly kind: 'delete'; readonly parent: Ino; readonly name: Name; readonly child: Ino };
+
+/** What the file system above tells of the use of a node. */
+export interface Usage {
+  /** Open handles of the file. */
+  isOpen(ino: Ino): boolean;
+  /** Handles open for writing. */
+  isOpenForWriting(ino: Ino): boolean;
+  /** Whether the node may not be forgotten: a handle, or a reference of the kernel's. */
+  isInUse(ino: Ino): boolean;
+}
+
+export interface Sync {
+  /** Who knows of handles; set once before the first request. */
+  setUsage(usage: Usage): void;
+  onInvalidate(listener: (event: Invalidation) => void): void;
+
+  /**
+   * Makes the listing of a directory known. Waits only for a directory never seen; a stale one is refreshed behind.
+   * Offline, a directory never seen rejects.
+   */
+  listed(dir: Ino, signal?: AbortSignal): Promise<void> | undefined;
+  /**
+   * Before an open: where the file's directory is stale and the server is reachable, asks for its version first.
+   * After it, the name may stand for another node: look it up again. Never rejects for want of a connection.
+   */
+  fresh(file: Ino, signal?: AbortSignal): Promise<void> | undefined;
+  /**
+   * Makes [start, end) of a file whose body is in use present in it, and reads ahead of a sequential reader.
+   * Rejects with `changed` or `not-found` when the server no longer has the version that the body holds.
+   */
+  present(file: Ino, start: number, end: number, signal?: AbortSignal): Promise<void> | undefined;
+
+  /**
+   * Before any change of a file's bytes: the body is staged and whole afterwards (only its first `keepBytes` are
+   * asked for: 0 makes it empty), no upload is reading it, and the change will count as a new generation.
+   * The body must be in use. Call it before every write; it is cheap when there is nothing to do.
+   */
+  beginWrite(file: Ino, keepBytes: number, signal?: AbortSignal): Promise<void> | undefined;
+  /**
+   * Commits what writing made of size and times. `stillOpen`: others go on writing. When nobody does, the file
+   * becomes due for upload.
+   */
+  commitWrite(file: Ino, attributes: { readonly size: number; readonly mtime: Ns; readonly ctime: Ns }, stillOpen: boolean): void;
+  /** The program asked for safety (fsync) while the file stays open: it becomes due for an upload from a copy. */
+  fsynced(file: Ino): void;
+  /** The last handle or reference went: dead nodes can be forgotten. */
+  unused(ino: Ino): void;
+
+  /** Resolves when the server has this node as the mount shows it (write-through); rejects when it refuses. */
+  settled(ino: Ino, signal?: AbortSignal): Promise<void>;
+  /** Resolves when everything changed so far is on the server. */
+  drained(signal?: AbortSignal): Promise<void>;
+
+  /** The last known quota of the server, undefined where it tells none. */
+  quota(): Quota | undefined;
+}

@@ -1,0 +1,110 @@
+/**
+ * Takes the server's answers to our own changes into the trees: the base becomes what was confirmed. A node that was
+ * forgotten while its request was under way comes back as a deleted one, so that the planner removes it there too.
+ */
+
+import type { Ino } from '../base/index.js';
+import type { WriteResult } from '../remote/index.js';
+import type { Attempt, Base, NodeRecord, Place, StateTransaction } from '../state/index.js';
+import { buryIfDead, type Effects, type TreeContext } from './effects.js';
+
+export class Confirm {
+  readonly #tx: StateTransaction;
+  readonly #effects: Effects;
+  readonly #context: TreeContext;
+
+  constructor(tx: StateTransaction, effects: Effects, context: TreeContext) {
+    this.#tx = tx;
+    this.#effects = effects;
+    this.#context = context;
+  }
+
+  /** `before` is the record as it was when the request was made; the same in all methods. */
+  madeDirectory(before: NodeRecord, place: Place): void {
+    const base: Base = { ...place, etag: undefined, size: 0, mtimeMs: undefined, gen: 0 };
+    const node = this.#tx.get(before.ino);
+    if (node?.kind === 'dir') this.#tx.put({ ...node, base, remote: undefined, listedAtMs: this.#context.nowMs() });
+    else this.#tombstone(before, base);
+  }
+
+  /** `gen` and `size` are those of the body that was sent. */
+  wrote(before: NodeRecord, place: Place, gen: number, size: number, result: WriteResult, replaced: Ino | undefined): void {
+    if (replaced !== undefined) this.removed(replaced);
+    const base: Base = { ...place, etag: result.etag, size, mtimeMs: result.mtimeMs, gen };
+    const node = this.#tx.get(before.ino);
+    if (node === undefined || node.kind === 'dir') {
+      this.#tombstone(before, base);
+      return;
+    }
+    const confirmed = { base, remote: undefined, attempt: undefined };
+    if (node.kind === 'file' && node.content === 'staged' && !node.writing && node.gen === gen) {
+      this.#tx.put({ ...node, ...confirmed, content: 'clean' });
+      this.#effects.toClean(node.ino, result.etag);
+    } else {
+      this.#tx.put({ ...node, ...confirmed });
+    }
+  }
+
+  moved(before: NodeRecord, to: Place, replaced: Ino | undefined): void {
+    if (replaced !== undefined) this.removed(replaced);
+    const node = this.#tx.get(before.ino) ?? before;
+    if (node.base === undefined) return;
+    const base: Base = { ...node.base, parent: to.parent, name: to.name };
+    if (this.#tx.get(before.ino) === undefined) this.#tombstone(before, base);
+    else this.#tx.put({ ...node, base });
+  }
+
+  /** The server no longer has the node, nor anything that was in it. */
+  removed(ino: Ino): void {
+    const tx = this.#tx;
+    const node = tx.get(ino);
+    if (node === undefined) return;
+    if (node.kind === 'dir') {
+      for (const entry of [...tx.entries(ino)]) if (entry.base !== undefined) this.removed(entry.base);
+    }
+    tx.put({ ...node, base: undefined, remote: undefined });
+    buryIfDead(tx, this.#effects, this.#context.usage, ino);
+  }
+
+  /** An upload is about to be sent, or its last byte was handed over (`sha256` known). */
+  attempted(ino: Ino, attempt: Attempt | undefined): void {
+    const node = this.#tx.get(ino);
+    if (node === undefined || node.kind === 'dir') return;
+    this.#tx.put({ ...node, attempt });
+    if (attempt === undefined) buryIfDead(this.#tx, this.#effects, this.#context.usage, ino);
+  }
+
+  #tombstone(before: NodeRecord, base: Base): void {
+    const trees = { local: undefined, base, remote: undefined };
+    if (before.kind === 'alias') {
+      // What the name stood for may be gone; to the server it is a file like any other.
+      return this.#tombstoneFile(before.ino, base);
+    }
+    if (before.kind === 'file') return this.#tombstoneFile(before.ino, base);
+    this.#tx.put(before.kind === 'dir' ? { ...before, ...trees } : { ...before, ...trees, attempt: undefined });
+  }
+
+  #tombstoneFile(ino: Ino, base: Base): void {
+    const now = this.#context.nowNs();
+    this.#tx.put({
+      ino,
+      kind: 'file',
+      local: undefined,
+      base,
+      remote: undefined,
+      mode: 0,
+      uid: 0,
+      gid: 0,
+      atime: now,
+      mtime: now,
+      ctime: now,
+      size: base.size,
+      gen: base.gen,
+      content: 'clean',
+      writing: false,
+      interrupted: false,
+      attempt: undefined,
+      aliases: [],
+    });
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * Whether the server can be reached, and when to try again. One state for all: when one request finds the line dead,
+ * the others need not find it out each for itself.
+ */
+
+import type { Clock, Log } from '../base/index.js';
+import type { RemoteError } from '../remote/index.js';
+
+export type ConnectivityState =
+  | { readonly kind: 'online' }
+  /** No connection, or a server that asks to be left alone. */
+  | { readonly kind: 'offline'; readonly error: RemoteError; readonly retryAtMs: number }
+  /** The credentials were refused. One refusal is no proof: a renewed password takes minutes to work. */
+  | { readonly kind: 'unauthorized'; readonly error: RemoteError; readonly retryAtMs: number };
+
+const FIRST_DELAY_MS = 500;
+const LONGEST_DELAY_MS = 60_000;
+const FIRST_UNAUTHORIZED_DELAY_MS = 15_000;
+const LONGEST_UNAUTHORIZED_DELAY_MS = 300_000;
+
+export class Connectivity {
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #log: Log;
+  #state: ConnectivityState = { kind: 'online' };
+  #failures = 0;
+
+  constructor(clock: Clock, random: () => number, log: Log) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#log = log;
+  }
+
+  get state(): ConnectivityState {
+    return this.#state;
+  }
+
+  /** Milliseconds until the next try is due; 0 when requests may be made. */
+  get waitMs(): number {
+    return this.#state.kind === 'online' ? 0 : Math.max(0, this.#state.retryAtMs - this.#clock.nowMs());
+  }
+
+  /** Throws the error that stands for the trouble while the next try is not due. */
+  check(): void {
+    if (this.#state.kind !== 'online' && this.waitMs > 0) throw this.#state.error;
+  }
+
+  succeeded(): void {
+    if (this.#state.kind !== 'online') this.#log.info({}, 'the server can be reached again');
+    this.#state = { kind: 'online' };
+    this.#failures = 0;
+  }
+
+  /** Takes note of a failure; says whether it concerns the connection as a whole rather than one request. */
+  failed(error: RemoteError): boolean {
+    const refused = error.code === 'unauthorized';
+    if (!refused && !error.isOffline && error.code !== 'throttled') return false;
+    const nowMs = this.#clock.nowMs();
+    // Requests that were under way together fail together: that is one failure.
+    if (this.#state.kind !== 'online' && this.#state.retryAtMs > nowMs) return true;
+    const [first, longest] = refused
+      ? [FIRST_UNAUTHORIZED_DELAY_MS, LONGEST_UNAUTHORIZED_DELAY_MS]
+      : [FIRST_DELAY_MS, LONGEST_DELAY_MS];
+    const backOffMs = Math.min(longest, first * 2 ** Math.min(this.#failures, 16));
+    const delayMs = Math.max(backOffMs * (0.5 + this.#random() / 2), Math.min(error.retryAfterMs ?? 0, longest));
+    this.#failures += 1;
+    if (this.#state.kind === 'online') {
+      this.#log.warn({ code: error.code, reason: error.message }, 'the server cannot be used; changes wait in the cache');
+    }
+    this.#state = { kind: refused ? 'unauthorized' : 'offline', error, retryAtMs: nowMs + delayMs };
+    return true;
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * What a change of the trees entails outside them: collected inside a transaction, carried out once it is committed.
+ */
+
+import type { Ino } from '../base/index.js';
+import type { ContentStore } from '../content/index.js';
+import type { ETag } from '../remote/index.js';
+import type { InodeRecord, NodeRecord, Place, StateTransaction } from '../state/index.js';
+import type { Invalidation, Usage } from './api.js';
+
+/** What merging and confirming need to know beside the trees. */
+export interface TreeContext {
+  readonly usage: Usage;
+  readonly hostName: string;
+  /** Owner and modes of nodes that come from the server. */
+  readonly owner: { readonly uid: number; readonly gid: number; readonly fileMode: number; readonly dirMode: number };
+  nowMs(): number;
+  nowNs(): bigint;
+}
+
+export class Effects {
+  readonly invalidations: Invalidation[] = [];
+  readonly #discards = new Set<Ino>();
+  readonly #cleaned = new Map<Ino, ETag | undefined>();
+  readonly #retagged = new Map<Ino, ETag>();
+
+  invalidateInode(ino: Ino): void {
+    this.invalidations.push({ kind: 'inode', ino });
+  }
+
+  invalidateEntry(place: Place): void {
+    this.invalidations.push({ kind: 'entry', parent: place.parent, name: place.name });
+  }
+
+  invalidateDeleted(place: Place, child: Ino): void {
+    this.invalidations.push({ kind: 'delete', parent: place.parent, name: place.name, child });
+  }
+
+  /** The body belongs to a dead node or to an outdated version. */
+  discard(ino: Ino): void {
+    this.#discards.add(ino);
+  }
+
+  /** The staged body is what the server has now. */
+  toClean(ino: Ino, etag: ETag | undefined): void {
+    this.#cleaned.set(ino, etag);
+  }
+
+  /** The clean body's version is known by this tag from now on. */
+  retag(ino: Ino, etag: ETag): void {
+    this.#retagged.set(ino, etag);
+  }
+
+  /** Carries out what concerns bodies; the invalidations are the caller's to send. */
+  applyTo(content: ContentStore): void {
+    for (const [ino, etag] of this.#cleaned) content.toClean(ino, etag);
+    for (const [ino, etag] of this.#retagged) content.retag(ino, etag);
+    for (const ino of this.#discards) content.discard(ino);
+  }
+}
+
+/**
+ * Forgets a node that is in neither tree, unless something still holds on to it: a handle, the kernel, a further name,
+ * or an upload whose end is not known.
+ */
+export function buryIfDead(tx: StateTransaction, effects: Effects, usage: Usage, ino: Ino): void {
+  const node = tx.get(ino);
+  if (node === undefined || !isDead(node) || usage.isInUse(ino)) return;
+  if (node.kind === 'alias') {
+    const target = tx.get(node.target);
+    tx.remove(ino);
+    if (target?.kind === 'file') {
+      tx.put({ ...target, aliases: target.aliases.filter((alias) => alias !== ino) });
+      buryIfDead(tx, effects, usage, target.ino);
+    }
+    return;
+  }
+  if (node.kind === 'file') {
+    if (node.aliases.length > 0) return;
+    effects.discard(ino);
+  }
+  tx.remove(ino);
+}
+
+/** Whether nothing in the trees keeps the node. */
+export function isDead(node: NodeRecord): boolean {
+  return node.local === undefined && node.base === undefined && (node.kind === 'dir' || node.attempt === undefined);
+}
+
+/** The inode that a node stands for: itself, or the file that an alias names. */
+export function inodeOf(tx: StateTransaction, node: NodeRecord): InodeRecord | undefined {
+  if (node.kind !== 'alias') return node;
+  const target = tx.get(node.target);
+  return target?.kind === 'file' ? target : undefined;
+}

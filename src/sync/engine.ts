@@ -1,0 +1,195 @@
+/** The synchronisation as one object: builds its parts and answers the file system above. */
+
+import { abortable, type Clock, type Ino, type Log, type Ns } from '../base/index.js';
+import type { ContentStore } from '../content/index.js';
+import { isRemoteError, type Quota, type RemoteStore } from '../remote/index.js';
+import type { StateStore } from '../state/index.js';
+import type { Invalidation, Sync, Usage } from './api.js';
+import { CarryOut } from './carry-out.js';
+import { Connectivity, type ConnectivityState } from './connectivity.js';
+import type { TreeContext } from './effects.js';
+import { Executor, type QueueItem } from './executor.js';
+import { Fetcher } from './fetcher.js';
+import { LineMeter } from './line-meter.js';
+import { Refresher } from './refresher.js';
+import { TreeEditor } from './tree-editor.js';
+import { WriteSessions } from './write-sessions.js';
+
+export interface SyncDeps {
+  readonly state: StateStore;
+  readonly content: ContentStore;
+  readonly store: RemoteStore;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+export interface SyncOptions {
+  readonly hostName: string;
+  readonly owner: TreeContext['owner'];
+  /** How long a listing is taken as true. */
+  readonly freshnessMs: number;
+  readonly uploadDelayMs: number;
+  /** How often a file that stays open for writing is uploaded from a copy. */
+  readonly copyIntervalMs: number;
+  readonly maxConnections: number;
+}
+
+const QUOTA_EVERY_MS = 10 * 60_000;
+
+const NOTHING_IN_USE: Usage = {
+  isOpen: () => false,
+  isOpenForWriting: () => false,
+  isInUse: () => false,
+};
+
+export class SyncEngine implements Sync {
+  readonly #deps: SyncDeps;
+  readonly #editor: TreeEditor;
+  readonly #connectivity: Connectivity;
+  readonly #refresher: Refresher;
+  readonly #fetcher: Fetcher;
+  readonly #sessions: WriteSessions;
+  readonly #executor: Executor;
+  #usage: Usage = NOTHING_IN_USE;
+  #quota: Quota | undefined;
+  #closed = false;
+
+  constructor(deps: SyncDeps, options: SyncOptions) {
+    this.#deps = deps;
+    const { state, content, store, clock, random, log } = deps;
+    const usage: Usage = {
+      isOpen: (ino) => this.#usage.isOpen(ino),
+      isOpenForWriting: (ino) => this.#usage.isOpenForWriting(ino),
+      isInUse: (ino) => this.#usage.isInUse(ino),
+    };
+    this.#editor = new TreeEditor(state, content, {
+      usage,
+      hostName: options.hostName,
+      owner: options.owner,
+      nowMs: () => clock.nowMs(),
+      nowNs: () => clock.nowNs(),
+    });
+    const editor = this.#editor;
+    const connectivity = new Connectivity(clock, random, log);
+    const meter = new LineMeter();
+    const refresher = new Refresher({ state, store, editor, connectivity, clock, log }, options);
+    const fetcher = new Fetcher({ state, content, store, connectivity, meter, clock, log });
+    const sessions = new WriteSessions({ state, content, fetcher, editor, clock });
+    const carryOut = new CarryOut({ state, content, store, editor, refresher, fetcher, sessions, usage, log });
+    this.#executor = new Executor(
+      { state, editor, refresher, sessions, carryOut, connectivity, clock, random, log },
+      options,
+    );
+    this.#connectivity = connectivity;
+    this.#refresher = refresher;
+    this.#fetcher = fetcher;
+    this.#sessions = sessions;
+  }
+
+  /** Takes up what an earlier run left, and begins to carry changes up. */
+  start(): void {
+    const { log } = this.#deps;
+    const interrupted = this.#sessions.recover();
+    if (interrupted.length > 0) {
+      log.warn({ inos: interrupted }, 'files that were being written when the daemon died are kept here, not uploaded');
+    }
+    this.#executor.start();
+    this.#refresher.start();
+    this.#watchQuota();
+  }
+
+  /** Stops requests under way; what is not on the server stays in the cache. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#refresher.close();
+    this.#fetcher.close();
+    await this.#executor.close();
+  }
+
+  setUsage(usage: Usage): void {
+    this.#usage = usage;
+  }
+
+  onInvalidate(listener: (event: Invalidation) => void): void {
+    this.#editor.onInvalidate(listener);
+  }
+
+  listed(dir: Ino, signal?: AbortSignal): Promise<void> | undefined {
+    return this.#refresher.listed(dir, signal);
+  }
+
+  fresh(file: Ino, signal?: AbortSignal): Promise<void> | undefined {
+    return this.#refresher.fresh(file, signal);
+  }
+
+  present(file: Ino, start: number, end: number, signal?: AbortSignal): Promise<void> | undefined {
+    return this.#fetcher.present(file, start, end, signal);
+  }
+
+  beginWrite(file: Ino, keepBytes: number, signal?: AbortSignal): Promise<void> | undefined {
+    return this.#sessions.beginWrite(file, keepBytes, signal);
+  }
+
+  commitWrite(
+    file: Ino,
+    attributes: { readonly size: number; readonly mtime: Ns; readonly ctime: Ns },
+    stillOpen: boolean,
+  ): void {
+    this.#sessions.commitWrite(file, attributes, stillOpen);
+  }
+
+  fsynced(file: Ino): void {
+    this.#executor.copyWanted(file);
+  }
+
+  unused(ino: Ino): void {
+    if (!this.#usage.isOpen(ino)) this.#fetcher.forget(ino);
+    if (!this.#usage.isInUse(ino)) this.#editor.bury(ino);
+  }
+
+  settled(ino: Ino, signal?: AbortSignal): Promise<void> {
+    return abortable(this.#executor.settled(ino), signal);
+  }
+
+  drained(signal?: AbortSignal): Promise<void> {
+    return abortable(this.#executor.drained(), signal);
+  }
+
+  quota(): Quota | undefined {
+    return this.#quota;
+  }
+
+  /** Lists a directory anew, whatever its age. */
+  refresh(dir: Ino): Promise<void> {
+    return this.#refresher.refresh(dir);
+  }
+
+  /** What the server does not have yet as the mount shows it. */
+  queue(): QueueItem[] {
+    return this.#executor.queue();
+  }
+
+  pendingCount(): number {
+    return this.#executor.pending().length;
+  }
+
+  get connectivity(): ConnectivityState {
+    return this.#connectivity.state;
+  }
+
+  #watchQuota(): void {
+    if (this.#closed) return;
+    this.#deps.store
+      .quota()
+      .then((quota) => {
+        this.#quota = quota;
+      })
+      .catch((error: unknown) => {
+        if (isRemoteError(error)) this.#deps.log.debug({ code: error.code }, 'the quota is not known');
+        else this.#deps.log.error({ err: error }, 'the quota is not known');
+      })
+      .finally(() => this.#deps.clock.after(QUOTA_EVERY_MS, () => this.#watchQuota()));
+  }
+}

@@ -1,0 +1,527 @@
+/**
+ * Decides when something is carried to the server: keeps what is due in order, asks the planner at the last moment,
+ * runs as much in parallel as paths and the server allow, and comes back to what failed. It knows nodes and times,
+ * not verbs.
+ *
+ * INVARIANTS
+ * - At most one operation runs for a node, and none beside one whose paths are in its way.
+ * - A dirty node is due, waiting for another node, waiting for a path or a slot, running, or held by a program.
+ */
+
+import { type Clock, Heap, type Ino, type Log, type Timer } from '../base/index.js';
+import { isRemoteError } from '../remote/index.js';
+import { isDirty, type StateStore } from '../state/index.js';
+import { type CarryOut, isStopped, type Progress, Superseded } from './carry-out.js';
+import { Concurrency } from './concurrency.js';
+import type { Connectivity } from './connectivity.js';
+import { type Decision, decide, type Op, type PlanContext } from './decide.js';
+import { isDead } from './effects.js';
+import { type PathClaim, PathLocks } from './path-locks.js';
+import type { Refresher } from './refresher.js';
+import { placePath, serverPath } from './server-tree.js';
+import type { TreeEditor } from './tree-editor.js';
+import type { WriteSessions } from './write-sessions.js';
+
+export interface ExecutorOptions {
+  /** A change is carried up when nothing more happened to the node for this long. */
+  readonly uploadDelayMs: number;
+  /** A file that stays open for writing is uploaded from a copy this often at most. */
+  readonly copyIntervalMs: number;
+  readonly maxConnections: number;
+}
+
+/** A node that keeps changing is carried up after this many times the delay all the same. */
+const LONGEST_DELAY_FACTOR = 20;
+const FIRST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 300_000;
+/** What the server refuses for a reason of its own is tried again this late at first. */
+const FIRST_REFUSED_RETRY_MS = 15_000;
+const LONGEST_SUPERSEDED_DELAY_MS = 5_000;
+
+interface Due {
+  readonly ino: Ino;
+  readonly atMs: number;
+  /** Keeps what is due at one time in order. */
+  readonly sequence: number;
+}
+
+interface Running {
+  readonly op: Op;
+  readonly abort: AbortController;
+  readonly progress: Progress;
+}
+
+interface Failure {
+  readonly count: number;
+  readonly error: Error;
+}
+
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface QueueItem {
+  readonly ino: Ino;
+  readonly running: Op['kind'] | undefined;
+  readonly progress: Progress | undefined;
+  readonly retries: number;
+  readonly lastError: string | undefined;
+}
+
+export class Executor {
+  readonly #state: StateStore;
+  readonly #editor: TreeEditor;
+  readonly #refresher: Refresher;
+  readonly #sessions: WriteSessions;
+  readonly #carryOut: CarryOut;
+  readonly #connectivity: Connectivity;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #log: Log;
+  readonly #options: ExecutorOptions;
+
+  readonly #locks = new PathLocks();
+  readonly #concurrency: Concurrency;
+  readonly #context: PlanContext;
+
+  readonly #due = new Heap<Due>((a, b) => a.atMs < b.atMs || (a.atMs === b.atMs && a.sequence < b.sequence));
+  #sequence = 0;
+  readonly #dueAtMs = new Map<Ino, number>();
+  /** When a node's present run of local changes began. */
+  readonly #changingSinceMs = new Map<Ino, number>();
+  readonly #openSinceMs = new Map<Ino, number>();
+  /** Blocking node -> nodes that wait for it. */
+  readonly #blocked = new Map<Ino, Set<Ino>>();
+  /** Nodes that wait for a path, with the trees they will claim, so that others do not get ahead for ever. */
+  readonly #pathBlocked = new Map<Ino, readonly PathClaim[]>();
+  readonly #slotBlocked = new Set<Ino>();
+  readonly #running = new Map<Ino, Running>();
+  readonly #again = new Set<Ino>();
+  readonly #failures = new Map<Ino, Failure>();
+  /** How often in a row an operation of a node was given up for a new decision. */
+  readonly #superseded = new Map<Ino, number>();
+  readonly #settleWaiters = new Map<Ino, Set<Waiter>>();
+  readonly #drainWaiters = new Set<Waiter>();
+  #timer: Timer | undefined;
+  #timerAtMs = Number.POSITIVE_INFINITY;
+  #started = false;
+  #closed = false;
+
+  constructor(
+    deps: {
+      readonly state: StateStore;
+      readonly editor: TreeEditor;
+      readonly refresher: Refresher;
+      readonly sessions: WriteSessions;
+      readonly carryOut: CarryOut;
+      readonly connectivity: Connectivity;
+      readonly clock: Clock;
+      readonly random: () => number;
+      readonly log: Log;
+    },
+    options: ExecutorOptions,
+  ) {
+    this.#state = deps.state;
+    this.#editor = deps.editor;
+    this.#refresher = deps.refresher;
+    this.#sessions = deps.sessions;
+    this.#carryOut = deps.carryOut;
+    this.#connectivity = deps.connectivity;
+    this.#clock = deps.clock;
+    this.#random = deps.random;
+    this.#log = deps.log;
+    this.#options = options;
+    this.#concurrency = new Concurrency(options.maxConnections);
+    this.#context = { copyDue: (ino) => this.#sessions.isCopyDue(ino) };
+    this.#state.onCommit((changed) => this.#onCommit(changed));
+  }
+
+  /** Begins with whatever differs. */
+  start(): void {
+    this.#started = true;
+    const nowMs = this.#clock.nowMs();
+    for (const ino of [...this.#state.dirty()]) {
+      const node = this.#state.get(ino);
+      if (node !== undefined && isDead(node)) this.#editor.bury(ino);
+      else this.#schedule(ino, nowMs);
+    }
+    this.#arm();
+  }
+
+  /** Nodes that the server does not have as the mount shows them. */
+  pending(): Ino[] {
+    return [...this.#state.dirty()].filter((ino) => this.#decide(ino).kind !== 'clean');
+  }
+
+  queue(): QueueItem[] {
+    return this.pending().map((ino) => {
+      const running = this.#running.get(ino);
+      const failure = this.#failures.get(ino);
+      return {
+        ino,
+        running: running?.op.kind,
+        progress: running?.progress,
+        retries: failure?.count ?? 0,
+        lastError: failure?.error.message,
+      };
+    });
+  }
+
+  /** Makes a node due at once, with what it waits for. */
+  expedite(ino: Ino): void {
+    this.#schedule(ino, this.#clock.nowMs(), true);
+    const decision = this.#decide(ino);
+    if (decision.kind === 'wait') for (const other of decision.on) this.#schedule(other, this.#clock.nowMs(), true);
+    this.#arm();
+  }
+
+  /** A program asked for the file's safety while it goes on writing. */
+  copyWanted(ino: Ino): void {
+    const since = this.#openSinceMs.get(ino);
+    const nowMs = this.#clock.nowMs();
+    if (since === undefined) this.#openSinceMs.set(ino, nowMs);
+    const atMs = Math.max(nowMs + this.#options.uploadDelayMs, (since ?? 0) + this.#options.copyIntervalMs);
+    this.#clock.after(Math.max(0, atMs - nowMs), () => {
+      const node = this.#state.get(ino);
+      if (this.#closed || node?.kind !== 'file' || !node.writing) return;
+      this.#openSinceMs.set(ino, this.#clock.nowMs());
+      this.#sessions.allowCopy(ino);
+      this.#schedule(ino, this.#clock.nowMs());
+      this.#arm();
+    });
+  }
+
+  settled(ino: Ino): Promise<void> {
+    if (this.#decide(ino).kind === 'clean') return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const waiters = this.#settleWaiters.get(ino) ?? new Set();
+      waiters.add({ resolve, reject });
+      this.#settleWaiters.set(ino, waiters);
+      this.expedite(ino);
+    });
+  }
+
+  drained(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#drainWaiters.add({ resolve, reject });
+      for (const ino of this.pending()) this.#schedule(ino, this.#clock.nowMs(), true);
+      this.#arm();
+      this.#checkDrained();
+    });
+  }
+
+  /** Starts nothing more, stops what runs, and waits for it. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#timer?.cancel();
+    for (const running of this.#running.values()) running.abort.abort();
+    while (this.#running.size > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+    const closed = new Error('the daemon is stopping');
+    for (const waiters of this.#settleWaiters.values()) for (const waiter of waiters) waiter.reject(closed);
+    for (const waiter of this.#drainWaiters) waiter.reject(closed);
+  }
+
+  #onCommit(changed: readonly Ino[]): void {
+    if (!this.#started || this.#closed) return;
+    const nowMs = this.#clock.nowMs();
+    const ours = this.#editor.isEditing;
+    for (const ino of changed) {
+      this.#wake(ino, nowMs);
+      const node = this.#state.get(ino);
+      if (node === undefined) this.#sessions.forget(ino);
+      if (node === undefined || !isDirty(node, this.#state)) {
+        this.#settle(ino);
+        continue;
+      }
+      if (ours) this.#schedule(ino, nowMs);
+      else this.#postpone(ino, nowMs);
+    }
+    this.#arm();
+  }
+
+  /** A local change: carried up when the node has been left alone for a while. */
+  #postpone(ino: Ino, nowMs: number): void {
+    const since = this.#changingSinceMs.get(ino) ?? nowMs;
+    this.#changingSinceMs.set(ino, since);
+    const { uploadDelayMs } = this.#options;
+    this.#schedule(ino, Math.min(nowMs + uploadDelayMs, since + uploadDelayMs * LONGEST_DELAY_FACTOR), true);
+  }
+
+  #wake(ino: Ino, nowMs: number): void {
+    const waiting = this.#blocked.get(ino);
+    if (waiting === undefined) return;
+    this.#blocked.delete(ino);
+    for (const other of waiting) this.#schedule(other, nowMs);
+  }
+
+  /** `force`: also where it is due at another time already. */
+  #schedule(ino: Ino, atMs: number, force = false): void {
+    if (this.#running.has(ino)) {
+      this.#again.add(ino);
+      return;
+    }
+    if (force || !this.#dueAtMs.has(ino)) this.#makeDue(ino, atMs);
+  }
+
+  #makeDue(ino: Ino, atMs: number): void {
+    this.#dueAtMs.set(ino, atMs);
+    this.#sequence += 1;
+    this.#due.push({ ino, atMs, sequence: this.#sequence });
+  }
+
+  #arm(): void {
+    const next = this.#due.peek();
+    if (next === undefined || this.#closed || !this.#started) return;
+    if (this.#timer !== undefined && this.#timerAtMs <= next.atMs) return;
+    this.#timer?.cancel();
+    this.#timerAtMs = next.atMs;
+    this.#timer = this.#clock.after(Math.max(0, next.atMs - this.#clock.nowMs()), () => {
+      this.#timer = undefined;
+      this.#timerAtMs = Number.POSITIVE_INFINITY;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    const nowMs = this.#clock.nowMs();
+    for (let next = this.#due.peek(); next !== undefined && next.atMs <= nowMs; next = this.#due.peek()) {
+      if (this.#closed) return;
+      this.#due.pop();
+      // Scheduled anew since, or dealt with.
+      if (this.#dueAtMs.get(next.ino) !== next.atMs) continue;
+      this.#dueAtMs.delete(next.ino);
+      this.#evaluate(next.ino, nowMs);
+    }
+    this.#arm();
+  }
+
+  #decide(ino: Ino): Decision {
+    return decide(this.#state, ino, this.#context);
+  }
+
+  #evaluate(ino: Ino, nowMs: number): void {
+    if (this.#running.has(ino)) {
+      this.#again.add(ino);
+      return;
+    }
+    const decision = this.#decide(ino);
+    switch (decision.kind) {
+      case 'clean':
+        this.#settle(ino);
+        return;
+      case 'hold':
+        if (decision.why === 'open') this.#awaitClose(ino, nowMs);
+        else this.#checkDrained();
+        return;
+      case 'wait':
+        for (const other of decision.on) {
+          const waiting = this.#blocked.get(other) ?? new Set();
+          waiting.add(ino);
+          this.#blocked.set(other, waiting);
+        }
+        return;
+      case 'run':
+        this.#tryStart(ino, decision.op, nowMs);
+        return;
+    }
+  }
+
+  /** A file that stays open is uploaded from a copy after a while. */
+  #awaitClose(ino: Ino, nowMs: number): void {
+    const since = this.#openSinceMs.get(ino) ?? nowMs;
+    this.#openSinceMs.set(ino, since);
+    const copyAtMs = since + this.#options.copyIntervalMs;
+    if (copyAtMs > nowMs) {
+      this.#schedule(ino, copyAtMs);
+      return;
+    }
+    this.#openSinceMs.set(ino, nowMs);
+    this.#sessions.allowCopy(ino);
+    this.#schedule(ino, nowMs);
+  }
+
+  #tryStart(asked: Ino, op: Op, nowMs: number): void {
+    if (this.#running.has(op.ino)) {
+      this.#blockOn(op.ino, asked);
+      return;
+    }
+    const waitMs = this.#connectivity.waitMs;
+    if (waitMs > 0) {
+      this.#schedule(asked, nowMs + waitMs);
+      return;
+    }
+    // While the line is in doubt, one request finds out for all.
+    const limit = this.#connectivity.state.kind === 'online' ? this.#concurrency.limit : 1;
+    if (this.#running.size >= limit) {
+      this.#slotBlocked.add(asked);
+      return;
+    }
+    const claims = this.#claims(op);
+    if (claims === undefined) {
+      this.#schedule(asked, nowMs + this.#options.uploadDelayMs);
+      return;
+    }
+    if (!this.#mayTake(asked, claims)) {
+      this.#pathBlocked.set(asked, claims);
+      return;
+    }
+    this.#start(op, claims);
+  }
+
+  #blockOn(blocker: Ino, ino: Ino): void {
+    const waiting = this.#blocked.get(blocker) ?? new Set();
+    waiting.add(ino);
+    this.#blocked.set(blocker, waiting);
+  }
+
+  #mayTake(asked: Ino, claims: readonly PathClaim[]): boolean {
+    if (!this.#locks.isFree(claims)) return false;
+    const ahead = new PathLocks();
+    for (const [ino, reserved] of this.#pathBlocked) {
+      if (ino !== asked && reserved.some((claim) => claim.tree)) ahead.hold(reserved);
+    }
+    return ahead.isFree(claims);
+  }
+
+  /** The paths that an operation touches; undefined when one of them is not there any more. */
+  #claims(op: Op): PathClaim[] | undefined {
+    const tree = this.#movesTree(op);
+    const places = op.kind === 'move' || op.kind === 'step-aside' ? [op.from, op.to] : [op.place];
+    const paths = places.map((place) => placePath(this.#state, place));
+    if (paths.some((path) => path === undefined)) return undefined;
+    return paths.flatMap((path) => (path === undefined ? [] : [{ path, tree }]));
+  }
+
+  #movesTree(op: Op): boolean {
+    if (op.kind === 'delete-tree') return true;
+    return (op.kind === 'move' || op.kind === 'step-aside') && this.#state.get(op.ino)?.kind === 'dir';
+  }
+
+  #start(op: Op, claims: readonly PathClaim[]): void {
+    const { ino } = op;
+    const unlock = this.#locks.hold(claims);
+    const places = op.kind === 'move' || op.kind === 'step-aside' ? [op.from, op.to] : [op.place];
+    const endChange = this.#refresher.beginChange(places, this.#movesTree(op) ? ino : undefined);
+    const running: Running = { op, abort: new AbortController(), progress: { sentBytes: 0, totalBytes: 0 } };
+    this.#running.set(ino, running);
+    this.#changingSinceMs.delete(ino);
+    this.#carryOut
+      .run(op, running.abort.signal, running.progress)
+      .then(
+        () => this.#succeeded(ino),
+        (error: unknown) => this.#failed(running, error),
+      )
+      .catch((error: unknown) => this.#log.error({ ino, err: error }, 'the executor failed'))
+      .finally(() => {
+        unlock();
+        endChange();
+        this.#finish(ino);
+      });
+  }
+
+  #succeeded(ino: Ino): void {
+    this.#failures.delete(ino);
+    this.#superseded.delete(ino);
+    this.#connectivity.succeeded();
+    this.#concurrency.succeeded();
+  }
+
+  #failed(running: Running, error: unknown): void {
+    const { op, abort } = running;
+    const nowMs = this.#clock.nowMs();
+    if (error instanceof Superseded) {
+      const count = (this.#superseded.get(op.ino) ?? 0) + 1;
+      this.#superseded.set(op.ino, count);
+      const backOffMs = Math.min(LONGEST_SUPERSEDED_DELAY_MS, 2 ** Math.min(count, 16));
+      this.#dueAfter(op.ino, nowMs + Math.max(error.delayMs, backOffMs));
+      return;
+    }
+    if (isStopped(error, abort.signal)) {
+      // A program writes again: that is the next thing that will be uploaded.
+      this.#dueAfter(op.ino, nowMs + this.#options.uploadDelayMs);
+      return;
+    }
+    if (isRemoteError(error)) {
+      if (error.code === 'throttled' || error.code === 'timeout') this.#concurrency.complained();
+      if (this.#connectivity.failed(error)) {
+        this.#dueAfter(op.ino, nowMs + this.#connectivity.waitMs);
+        return;
+      }
+    }
+    const count = (this.#failures.get(op.ino)?.count ?? 0) + 1;
+    const cause = error instanceof Error ? error : new Error(String(error));
+    this.#failures.set(op.ino, { count, error: cause });
+    const passing = isRemoteError(error) && error.mayRetry;
+    const first = passing ? FIRST_RETRY_MS : FIRST_REFUSED_RETRY_MS;
+    const delayMs = Math.min(LONGEST_RETRY_MS, first * 2 ** Math.min(count - 1, 16)) * (0.5 + this.#random() / 2);
+    const path = serverPath(this.#state, op.ino);
+    const fields = { ino: op.ino, op: op.kind, path, retryInMs: Math.round(delayMs), reason: cause.message };
+    if (isRemoteError(error)) this.#log.warn(fields, 'a change could not be carried to the server; it is kept here');
+    else this.#log.error({ ...fields, err: cause }, 'a change could not be carried to the server; it is kept here');
+    if (!passing) this.#rejectSettle(op.ino, cause);
+    this.#dueAfter(op.ino, nowMs + delayMs);
+  }
+
+  /** Makes a node that just ran due at a time, whatever was scheduled meanwhile. */
+  #dueAfter(ino: Ino, atMs: number): void {
+    this.#again.delete(ino);
+    this.#makeDue(ino, atMs);
+  }
+
+  #finish(ino: Ino): void {
+    this.#running.delete(ino);
+    const nowMs = this.#clock.nowMs();
+    const node = this.#state.get(ino);
+    const due = this.#dueAtMs.has(ino);
+    if (this.#again.delete(ino) || (!due && node !== undefined && isDirty(node, this.#state))) this.#schedule(ino, nowMs);
+    this.#wake(ino, nowMs);
+    for (const other of this.#pathBlocked.keys()) this.#schedule(other, nowMs);
+    this.#pathBlocked.clear();
+    if (this.#closed) return;
+    this.#fillSlots(nowMs);
+    this.#pump();
+    this.#checkDrained();
+  }
+
+  /** Nodes that waited for a free slot come first. */
+  #fillSlots(nowMs: number): void {
+    for (const ino of this.#slotBlocked) {
+      if (this.#running.size >= this.#concurrency.limit) return;
+      this.#slotBlocked.delete(ino);
+      this.#evaluate(ino, nowMs);
+    }
+  }
+
+  #settle(ino: Ino): void {
+    this.#failures.delete(ino);
+    this.#superseded.delete(ino);
+    this.#changingSinceMs.delete(ino);
+    this.#openSinceMs.delete(ino);
+    const waiters = this.#settleWaiters.get(ino);
+    if (waiters !== undefined) {
+      this.#settleWaiters.delete(ino);
+      for (const waiter of waiters) waiter.resolve();
+    }
+    if (this.#drainWaiters.size > 0) this.#checkDrained();
+  }
+
+  #rejectSettle(ino: Ino, error: Error): void {
+    const waiters = this.#settleWaiters.get(ino);
+    if (waiters === undefined) return;
+    this.#settleWaiters.delete(ino);
+    for (const waiter of waiters) waiter.reject(error);
+  }
+
+  #checkDrained(): void {
+    if (this.#drainWaiters.size === 0 || this.#running.size > 0 || this.#dueAtMs.size > 0) return;
+    if (this.#slotBlocked.size > 0 || this.#pathBlocked.size > 0) return;
+    const left = this.pending().some((ino) => {
+      const decision = this.#decide(ino);
+      return decision.kind !== 'hold' || decision.why !== 'interrupted';
+    });
+    if (left) return;
+    for (const waiter of this.#drainWaiters) waiter.resolve();
+    this.#drainWaiters.clear();
+  }
+}

@@ -1,0 +1,318 @@
+/**
+ * Brings bytes of clean files to this machine: the range a reader waits for, and what a sequential reader will want
+ * next. One flight a range; readers wait for bytes, not for requests.
+ *
+ * Every request carries the version that the body holds, so that two versions never mix; a server that ignores ranges
+ * is streamed from the start.
+ */
+
+import { abortable, type Clock, type Ino, type Log, sleep } from '../base/index.js';
+import type { Body, ContentStore } from '../content/index.js';
+import { isRemoteError, REMOTE_ROOT, RemoteError, type RemotePath, type RemoteStore } from '../remote/index.js';
+import type { StateStore } from '../state/index.js';
+import type { Connectivity } from './connectivity.js';
+import type { LineMeter } from './line-meter.js';
+import { serverPath } from './server-tree.js';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+/** A file up to this size is fetched whole. */
+const WHOLE_FILE_BYTES = 256 * KIB;
+/** Bounds of what one request asks for. */
+const UNIT_MIN_BYTES = 128 * KIB;
+const UNIT_MAX_BYTES = 4 * MIB;
+/** How far ahead of a sequential reader bytes are asked for: grows from one unit to this. */
+const WINDOW_MAX_BYTES = 32 * MIB;
+const FLIGHTS_PER_FILE = 4;
+/** Times that a flight goes on after its connection broke, without a byte having come. */
+const MAX_RESUMES = 3;
+const RESUME_DELAY_MS = 200;
+
+interface Waiter {
+  readonly start: number;
+  readonly end: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Flight {
+  /** First byte not yet here. */
+  position: number;
+  end: number;
+  readonly abort: AbortController;
+}
+
+/** What is under way for one file. */
+interface FileFetch {
+  readonly flights: Set<Flight>;
+  readonly waiters: Set<Waiter>;
+  /** Where the reader stopped last; reading on from there is sequential. */
+  nextStart: number;
+  windowBytes: number;
+}
+
+export class Fetcher {
+  readonly #state: StateStore;
+  readonly #content: ContentStore;
+  readonly #store: RemoteStore;
+  readonly #connectivity: Connectivity;
+  readonly #meter: LineMeter;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #fetches = new Map<Ino, FileFetch>();
+  #closed = false;
+
+  constructor(deps: {
+    readonly state: StateStore;
+    readonly content: ContentStore;
+    readonly store: RemoteStore;
+    readonly connectivity: Connectivity;
+    readonly meter: LineMeter;
+    readonly clock: Clock;
+    readonly log: Log;
+  }) {
+    this.#state = deps.state;
+    this.#content = deps.content;
+    this.#store = deps.store;
+    this.#connectivity = deps.connectivity;
+    this.#meter = deps.meter;
+    this.#clock = deps.clock;
+    this.#log = deps.log;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const fetch of this.#fetches.values()) for (const flight of fetch.flights) flight.abort.abort();
+  }
+
+  /** See `Sync.present`. */
+  present(file: Ino, start: number, end: number, signal?: AbortSignal): Promise<void> | undefined {
+    const body = this.#content.peek(file);
+    if (body === undefined || body.kind === 'staged' || body.isComplete) return undefined;
+    const fetch = this.#fetchOf(file);
+    const stop = Math.min(end, body.size);
+    this.#adaptWindow(fetch, start, stop);
+    if (body.has(start, stop)) {
+      this.#readAhead(file, body, fetch, stop);
+      return undefined;
+    }
+    try {
+      this.#connectivity.check();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const waiting = this.#waitFor(fetch, start, stop);
+    this.#launch(file, body, fetch, start, stop);
+    this.#readAhead(file, body, fetch, stop);
+    return abortable(waiting, signal);
+  }
+
+  /** Makes the whole file present. */
+  async whole(file: Ino, signal?: AbortSignal): Promise<void> {
+    for (;;) {
+      const body = this.#content.peek(file);
+      const gap = body?.kind === 'clean' ? body.firstGap(0, body.size) : undefined;
+      if (gap === undefined) return;
+      const end = Math.min(gap.end, gap.start + FLIGHTS_PER_FILE * UNIT_MAX_BYTES);
+      const fetch = this.#fetchOf(file);
+      fetch.nextStart = gap.start;
+      fetch.windowBytes = WINDOW_MAX_BYTES;
+      await this.present(file, gap.start, end, signal);
+    }
+  }
+
+  #fetchOf(file: Ino): FileFetch {
+    let fetch = this.#fetches.get(file);
+    if (fetch === undefined) {
+      fetch = { flights: new Set(), waiters: new Set(), nextStart: 0, windowBytes: 0 };
+      this.#fetches.set(file, fetch);
+    }
+    return fetch;
+  }
+
+  /** The last use of the file's body was given back: what the reader did is no longer of interest. */
+  forget(file: Ino): void {
+    const fetch = this.#fetches.get(file);
+    if (fetch === undefined || fetch.waiters.size > 0) return;
+    for (const flight of fetch.flights) flight.abort.abort();
+    this.#fetches.delete(file);
+  }
+
+  #waitFor(fetch: FileFetch, start: number, end: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        start,
+        end,
+        resolve: () => {
+          fetch.waiters.delete(waiter);
+          resolve();
+        },
+        reject: (error) => {
+          fetch.waiters.delete(waiter);
+          reject(error);
+        },
+      };
+      fetch.waiters.add(waiter);
+    });
+  }
+
+  /** Doubles the window while the reader goes on where it stopped, and closes it when it jumps. */
+  #adaptWindow(fetch: FileFetch, start: number, end: number): void {
+    const near = start >= fetch.nextStart - UNIT_MIN_BYTES && start <= fetch.nextStart + UNIT_MIN_BYTES;
+    if (near && end > fetch.nextStart) {
+      if (fetch.nextStart > 0) {
+        fetch.windowBytes = Math.min(WINDOW_MAX_BYTES, Math.max(this.#unitBytes(), fetch.windowBytes * 2));
+      }
+    } else if (!near) {
+      fetch.windowBytes = 0;
+    }
+    fetch.nextStart = near ? Math.max(end, fetch.nextStart) : end;
+  }
+
+  #readAhead(file: Ino, body: Body, fetch: FileFetch, from: number): void {
+    if (fetch.windowBytes > 0) this.#launch(file, body, fetch, from, Math.min(body.size, from + fetch.windowBytes), true);
+  }
+
+  /** What the line moves in one round trip comes at no extra wait. */
+  #unitBytes(): number {
+    return Math.min(UNIT_MAX_BYTES, Math.max(UNIT_MIN_BYTES, this.#meter.bytesPerRoundTrip));
+  }
+
+  /** Starts flights for what is missing of [start, end) and not under way. */
+  #launch(file: Ino, body: Body, fetch: FileFetch, start: number, end: number, ahead = false): void {
+    if (body.size <= WHOLE_FILE_BYTES) {
+      if (fetch.flights.size === 0) this.#fly(file, body, fetch, 0, body.size);
+      return;
+    }
+    const unit = fetch.windowBytes > 0 ? UNIT_MAX_BYTES : this.#unitBytes();
+    let at = start;
+    while (at < end) {
+      const gap = body.firstGap(at, end);
+      if (gap === undefined) return;
+      const covered = this.#coveredUntil(fetch, gap.start);
+      if (covered > gap.start) {
+        at = covered;
+        continue;
+      }
+      if (ahead && fetch.flights.size >= FLIGHTS_PER_FILE) return;
+      const stop = this.#nextCovered(fetch, gap.start, Math.min(body.size, Math.max(gap.end, gap.start + unit)));
+      const limit = Math.min(stop, gap.start + UNIT_MAX_BYTES);
+      const flightEnd = body.firstGap(gap.start, limit)?.end ?? limit;
+      this.#fly(file, body, fetch, gap.start, flightEnd);
+      at = flightEnd;
+    }
+  }
+
+  #coveredUntil(fetch: FileFetch, position: number): number {
+    for (const flight of fetch.flights) if (flight.position <= position && position < flight.end) return flight.end;
+    return position;
+  }
+
+  #nextCovered(fetch: FileFetch, position: number, end: number): number {
+    let next = end;
+    for (const flight of fetch.flights) if (flight.position > position) next = Math.min(next, flight.position);
+    return next;
+  }
+
+  #fly(file: Ino, body: Body, fetch: FileFetch, start: number, end: number): void {
+    const flight: Flight = { position: start, end, abort: new AbortController() };
+    fetch.flights.add(flight);
+    this.#stream(file, body, fetch, flight)
+      .then(() => undefined)
+      .catch((error: unknown) => error)
+      .then((error) => {
+        fetch.flights.delete(flight);
+        this.#settleWaiters(file, body, fetch, flight, error);
+      })
+      .catch((error: unknown) => this.#log.error({ ino: file, err: error }, 'a fetch could not be ended'));
+  }
+
+  async #stream(file: Ino, body: Body, fetch: FileFetch, flight: Flight): Promise<void> {
+    for (let resumes = 0; flight.position < flight.end; resumes += 1) {
+      const before = flight.position;
+      try {
+        await this.#streamOnce(file, body, fetch, flight);
+        this.#connectivity.succeeded();
+      } catch (error) {
+        if (flight.abort.signal.aborted || !isRemoteError(error, 'interrupted', 'timeout', 'not-found')) throw error;
+        if (flight.position > before) resumes = 0;
+        if (resumes >= MAX_RESUMES) throw error;
+        // The path of a file that moves on the server is another one when the move is done.
+        await sleep(this.#clock, RESUME_DELAY_MS * 2 ** resumes, flight.abort.signal);
+      }
+    }
+  }
+
+  async #streamOnce(file: Ino, body: Body, fetch: FileFetch, flight: Flight): Promise<void> {
+    const path = this.#pathOf(file);
+    if (path === undefined) throw this.#outdated(file);
+    const version = body.etag === undefined ? {} : { etag: body.etag };
+    const began = this.#clock.nowMs();
+    const answer = await this.#store.read(path, {
+      start: flight.position,
+      end: flight.end,
+      ...version,
+      signal: flight.abort.signal,
+    });
+    this.#meter.noteRoundTrip(this.#clock.nowMs() - began);
+    if (answer.totalSize !== undefined && answer.totalSize !== body.size) {
+      throw new RemoteError('changed', `Cannot read "${path}": its size is ${answer.totalSize}, not ${body.size}.`, {
+        method: 'GET',
+        path,
+        outcome: 'none',
+      });
+    }
+    let at = answer.start;
+    // A whole body where a range was asked for: everything that comes along is kept.
+    if (at < flight.position) flight.end = body.size;
+    const streamBegan = this.#clock.nowMs();
+    let moved = 0;
+    for await (const chunk of answer.chunks) {
+      if (this.#closed || this.#content.peek(file) !== body) return;
+      body.fill(at, chunk);
+      at += chunk.length;
+      moved += chunk.length;
+      flight.position = Math.max(flight.position, at);
+      this.#wake(body, fetch);
+      if (flight.abort.signal.aborted) return;
+    }
+    this.#meter.noteTransfer(moved, this.#clock.nowMs() - streamBegan);
+  }
+
+  /** The file's own path, or that of a further name of it. */
+  #pathOf(file: Ino): RemotePath | undefined {
+    const own = serverPath(this.#state, file);
+    if (own !== undefined) return own;
+    const node = this.#state.get(file);
+    for (const alias of node?.kind === 'file' ? node.aliases : []) {
+      const path = serverPath(this.#state, alias);
+      if (path !== undefined) return path;
+    }
+    return undefined;
+  }
+
+  /** The reader's version is not to be had any more. */
+  #outdated(file: Ino): RemoteError {
+    const context = { method: 'GET', path: this.#pathOf(file) ?? REMOTE_ROOT, outcome: 'none' as const };
+    return new RemoteError('changed', `Cannot read inode ${file}: the server no longer has this version.`, context);
+  }
+
+  #wake(body: Body, fetch: FileFetch): void {
+    for (const waiter of [...fetch.waiters]) if (body.has(waiter.start, waiter.end)) waiter.resolve();
+  }
+
+  #settleWaiters(file: Ino, body: Body, fetch: FileFetch, flight: Flight, error: unknown): void {
+    this.#wake(body, fetch);
+    if (isRemoteError(error)) this.#connectivity.failed(error);
+    for (const waiter of [...fetch.waiters]) {
+      const gap = body.firstGap(waiter.start, waiter.end);
+      if (gap === undefined || this.#coveredUntil(fetch, gap.start) > gap.start) continue;
+      if (error !== undefined) waiter.reject(error);
+      else if (this.#closed || this.#content.peek(file) !== body) waiter.reject(this.#outdated(file));
+      else this.#launch(file, body, fetch, gap.start, waiter.end);
+    }
+    if (error !== undefined && !flight.abort.signal.aborted && !isRemoteError(error)) {
+      this.#log.error({ ino: file, err: error }, 'a fetch failed');
+    }
+  }
+}

@@ -1,0 +1,394 @@
+/**
+ * Keeps the remote tree known: first listings, refreshes of stale ones behind the reader, the check before an open,
+ * and polling of what is in use. It reads from the server and merges; it never changes anything there.
+ *
+ * A listing tells of a moment somewhere between its request and its answer. Names that an operation of ours touches in
+ * that time are left out of the merge, and a listing of a directory that moves meanwhile is made anew.
+ */
+
+import { abortable, type Clock, forEachLimited, type Ino, type Log, type Name, ROOT_INO } from '../base/index.js';
+import {
+  isRemoteError,
+  joinRemote,
+  type RemoteEntry,
+  type RemoteError,
+  type RemotePath,
+  type RemoteStore,
+} from '../remote/index.js';
+import type { DirRecord, StateStore } from '../state/index.js';
+import type { Connectivity } from './connectivity.js';
+import type { TreeEditor } from './tree-editor.js';
+import { isSameVersion, type SeenEntry } from './merge.js';
+import { isBelowInBase, serverPath } from './server-tree.js';
+import { decodeXSym, XSYM_SIZE_BYTES } from './xsym.js';
+
+export interface RefresherOptions {
+  /** How long a listing is taken as true. */
+  readonly freshnessMs: number;
+}
+
+/** Entries merged in one transaction: a compromise between commits and the time a request may have to wait. */
+const MERGE_BATCH = 256;
+const LINK_READS_AT_ONCE = 8;
+/** Times a listing is made anew because its directory was being moved. */
+const MAX_TRIES = 5;
+/** Directories that are polled, and for how long after their last use. */
+const POLLED_MAX = 64;
+const POLLED_FOR_MS = 5 * 60_000;
+/** Listings fetched ahead of a reader who goes through a tree. */
+const AHEAD_AT_ONCE = 6;
+const AHEAD_QUEUE_MAX = 512;
+/** Each directory that the reader opens pays for this many listings ahead of him; the sum is bounded. */
+const AHEAD_CREDIT = 8;
+const AHEAD_CREDIT_MAX = 128;
+
+/** A listing (or a look at one name) under way. */
+interface Watch {
+  readonly dir: Ino;
+  /** Names that an operation of ours touched since the request. */
+  readonly touched: Set<Name>;
+  /** The directory moved, or something above it. */
+  outdated: boolean;
+}
+
+export class Refresher {
+  readonly #state: StateStore;
+  readonly #store: RemoteStore;
+  readonly #editor: TreeEditor;
+  readonly #connectivity: Connectivity;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #options: RefresherOptions;
+  readonly #flights = new Map<Ino, Promise<void>>();
+  readonly #watches = new Set<Watch>();
+  /** Names in directories, and directory trees, that operations are changing right now. */
+  readonly #changing = new Map<object, { readonly places: readonly { parent: Ino; name: Name }[]; readonly tree: Ino | undefined }>();
+  /** Directories by last use, oldest first. */
+  readonly #used = new Map<Ino, number>();
+  readonly #ahead: Ino[] = [];
+  #aheadRunning = 0;
+  #aheadCredit = 0;
+  /** The parent whose children were listed last: two in a row make a walk. */
+  #lastListedParent: Ino | undefined;
+  #closed = false;
+
+  constructor(
+    deps: {
+      readonly state: StateStore;
+      readonly store: RemoteStore;
+      readonly editor: TreeEditor;
+      readonly connectivity: Connectivity;
+      readonly clock: Clock;
+      readonly log: Log;
+    },
+    options: RefresherOptions,
+  ) {
+    this.#state = deps.state;
+    this.#store = deps.store;
+    this.#editor = deps.editor;
+    this.#connectivity = deps.connectivity;
+    this.#clock = deps.clock;
+    this.#log = deps.log;
+    this.#options = options;
+  }
+
+  /** Starts polling. */
+  start(): void {
+    this.#armPoll();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#ahead.length = 0;
+  }
+
+  listed(dir: Ino, signal?: AbortSignal): Promise<void> | undefined {
+    const node = this.#state.get(dir);
+    if (node?.kind !== 'dir' || node.base === undefined || node.local === undefined) return undefined;
+    this.#noteUse(dir);
+    if (node.listedAtMs === undefined) {
+      this.#noteWalk(node);
+      return abortable(this.refresh(dir), signal);
+    }
+    if (this.#ahead.length > 0) this.#payAhead();
+    if (this.#isStale(node) && this.#connectivity.waitMs === 0) this.#refreshBehind(dir);
+    return undefined;
+  }
+
+  fresh(file: Ino, signal?: AbortSignal): Promise<void> | undefined {
+    const node = this.#state.get(file);
+    if (node?.base === undefined || node.local === undefined || node.kind === 'dir') return undefined;
+    const dir = this.#state.get(node.base.parent);
+    if (dir?.kind !== 'dir' || !this.#isStale(dir) || this.#connectivity.waitMs > 0) return undefined;
+    return abortable(this.#lookAt(dir.ino, node.base.name), signal);
+  }
+
+  /** Lists a directory anew; those who ask while it is under way share it. */
+  refresh(dir: Ino): Promise<void> {
+    const flying = this.#flights.get(dir);
+    if (flying !== undefined) return flying;
+    const flight = this.#list(dir).finally(() => this.#flights.delete(dir));
+    this.#flights.set(dir, flight);
+    return flight;
+  }
+
+  /**
+   * Tells that an operation begins to change names (and, for a directory, the tree below it). Returns the function
+   * that tells its end.
+   */
+  beginChange(places: readonly { readonly parent: Ino; readonly name: Name }[], tree: Ino | undefined): () => void {
+    const key = {};
+    this.#changing.set(key, { places, tree });
+    const touch = () => {
+      for (const watch of this.#watches) this.#touch(watch, places, tree);
+    };
+    touch();
+    return () => {
+      touch();
+      this.#changing.delete(key);
+    };
+  }
+
+  #touch(watch: Watch, places: readonly { parent: Ino; name: Name }[], tree: Ino | undefined): void {
+    for (const place of places) if (place.parent === watch.dir) watch.touched.add(place.name);
+    if (tree !== undefined && isBelowInBase(this.#state, watch.dir, tree)) watch.outdated = true;
+  }
+
+  #watch(dir: Ino): Watch {
+    const watch: Watch = { dir, touched: new Set(), outdated: false };
+    this.#watches.add(watch);
+    for (const change of this.#changing.values()) this.#touch(watch, change.places, change.tree);
+    return watch;
+  }
+
+  async #list(dir: Ino): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      const path = serverPath(this.#state, dir);
+      if (path === undefined) return;
+      this.#connectivity.check();
+      const watch = this.#watch(dir);
+      try {
+        if (await this.#listOnce(dir, path, watch)) return;
+      } catch (error) {
+        if (!isRemoteError(error)) throw error;
+        this.#connectivity.failed(error);
+        if (!watch.outdated) {
+          if (error.code !== 'not-found' || dir === ROOT_INO) throw error;
+          this.#editor.merge((merge) => merge.gone(dir));
+          return;
+        }
+      } finally {
+        this.#watches.delete(watch);
+      }
+      if (attempt === MAX_TRIES) return;
+      // The move that got in between ends with a request of its own; nothing is gained by asking at once.
+      await new Promise<void>((resolve) => this.#clock.after(50 * attempt, resolve));
+    }
+  }
+
+  /** Whether the listing was taken in whole. */
+  async #listOnce(dir: Ino, path: RemotePath, watch: Watch): Promise<boolean> {
+    const seenNames = new Set<Name>();
+    for await (const batch of this.#store.list(path)) {
+      const entries = batch.filter((entry) => entry.name !== undefined);
+      for (const entry of entries) seenNames.add(entry.name as Name);
+      const targets = await this.#readLinks(dir, path, entries);
+      for (let start = 0; start < entries.length; start += MERGE_BATCH) {
+        if (watch.outdated || this.#closed) return false;
+        this.#editor.merge((merge) => {
+          for (const entry of entries.slice(start, start + MERGE_BATCH)) {
+            const name = entry.name as Name;
+            if (watch.touched.has(name)) continue;
+            merge.entry(dir, name, { entry, linkTarget: targets.get(entry) });
+          }
+        });
+      }
+    }
+    this.#connectivity.succeeded();
+    if (watch.outdated || this.#closed) return false;
+    const vanished: Ino[] = [];
+    for (const entry of this.#state.entries(dir)) {
+      if (entry.base === undefined || entry.base === ROOT_INO) continue;
+      if (!seenNames.has(entry.name) && !watch.touched.has(entry.name)) vanished.push(entry.base);
+    }
+    this.#editor.merge((merge, tx) => {
+      for (const ino of vanished) merge.gone(ino);
+      const node = tx.get(dir);
+      if (node?.kind === 'dir') tx.put({ ...node, listedAtMs: this.#clock.nowMs() });
+    });
+    return true;
+  }
+
+  /** Asks for one name, and merges what is there. Trouble with the connection leaves what is known as it is. */
+  async #lookAt(dir: Ino, name: Name): Promise<void> {
+    const parent = serverPath(this.#state, dir);
+    if (parent === undefined) return;
+    const watch = this.#watch(dir);
+    try {
+      const seen = await this.look(joinRemote(parent, name));
+      if (watch.outdated || watch.touched.has(name)) return;
+      this.#editor.merge((merge, tx) => {
+        const known = tx.baseChild(dir, name);
+        if (seen !== undefined) merge.entry(dir, name, seen);
+        else if (known !== undefined) merge.gone(known);
+      });
+    } catch (error) {
+      if (!isRemoteError(error)) throw error;
+      this.#connectivity.failed(error);
+      this.#log.debug({ code: error.code, path: error.path }, 'opened without asking the server first');
+    } finally {
+      this.#watches.delete(watch);
+    }
+  }
+
+  /** What the server has at a path now, or undefined. Rejects with `RemoteError`. */
+  async look(path: RemotePath, signal?: AbortSignal): Promise<SeenEntry | undefined> {
+    let entry: RemoteEntry;
+    try {
+      entry = await this.#store.stat(path, signal === undefined ? {} : { signal });
+    } catch (error) {
+      if (isRemoteError(error, 'not-found')) return undefined;
+      throw error;
+    }
+    this.#connectivity.succeeded();
+    const linkTarget = mayBeLink(entry) ? await this.#readLink(path, entry) : undefined;
+    return { entry, linkTarget };
+  }
+
+  /** The targets of those new entries that stand for symbolic links. */
+  async #readLinks(
+    dir: Ino,
+    path: RemotePath,
+    entries: readonly RemoteEntry[],
+  ): Promise<ReadonlyMap<RemoteEntry, string>> {
+    const targets = new Map<RemoteEntry, string>();
+    const candidates = entries.filter((entry) => mayBeLink(entry) && !this.#isKnown(dir, entry));
+    await forEachLimited(candidates, LINK_READS_AT_ONCE, async (entry) => {
+      const target = await this.#readLink(joinRemote(path, entry.name as Name), entry);
+      if (target !== undefined) targets.set(entry, target);
+    });
+    return targets;
+  }
+
+  #isKnown(dir: Ino, entry: RemoteEntry): boolean {
+    const ino = this.#state.baseChild(dir, entry.name as Name);
+    const base = ino === undefined ? undefined : this.#state.get(ino)?.base;
+    return base !== undefined && isSameVersion(base, entry);
+  }
+
+  async #readLink(path: RemotePath, entry: RemoteEntry): Promise<string | undefined> {
+    try {
+      const body = await this.#store.read(path, entry.etag === undefined ? {} : { etag: entry.etag });
+      const chunks: Uint8Array[] = [];
+      let size = 0;
+      for await (const chunk of body.chunks) {
+        size += chunk.length;
+        if (size > XSYM_SIZE_BYTES) return undefined;
+        chunks.push(chunk);
+      }
+      return decodeXSym(Buffer.concat(chunks));
+    } catch (error) {
+      // It changed or went since the listing: the next listing tells.
+      if (isRemoteError(error, 'changed', 'not-found', 'forbidden')) return undefined;
+      throw error;
+    }
+  }
+
+  #isStale(dir: DirRecord): boolean {
+    return dir.listedAtMs === undefined || this.#clock.nowMs() - dir.listedAtMs >= this.#options.freshnessMs;
+  }
+
+  #refreshBehind(dir: Ino): void {
+    this.refresh(dir).catch((error: unknown) => this.#logFailure(dir, error));
+  }
+
+  #logFailure(dir: Ino, error: unknown): void {
+    if (isRemoteError(error)) this.#log.debug({ dir, code: (error as RemoteError).code }, 'listing not refreshed');
+    else this.#log.error({ dir, err: error }, 'listing not refreshed');
+  }
+
+  #noteUse(dir: Ino): void {
+    this.#used.delete(dir);
+    this.#used.set(dir, this.#clock.nowMs());
+    if (this.#used.size > POLLED_MAX) {
+      const oldest = this.#used.keys().next();
+      if (!oldest.done) this.#used.delete(oldest.value);
+    }
+  }
+
+  #armPoll(): void {
+    this.#clock.after(this.#options.freshnessMs, () => {
+      if (this.#closed) return;
+      this.#poll()
+        .catch((error: unknown) => this.#logFailure(ROOT_INO, error))
+        .finally(() => this.#armPoll());
+    });
+  }
+
+  async #poll(): Promise<void> {
+    const sinceMs = this.#clock.nowMs() - POLLED_FOR_MS;
+    for (const [dir, usedAtMs] of [...this.#used]) {
+      if (this.#closed || this.#connectivity.waitMs > 0) return;
+      const node = this.#state.get(dir);
+      if (usedAtMs < sinceMs || node?.kind !== 'dir') this.#used.delete(dir);
+      else if (node.base !== undefined && this.#isStale(node)) {
+        await this.refresh(dir).catch((error: unknown) => this.#logFailure(dir, error));
+      }
+    }
+  }
+
+  /** A reader who asks for two directories of one parent in a row goes through the tree: fetch the others ahead. */
+  #noteWalk(dir: DirRecord): void {
+    const parent = dir.local?.parent;
+    if (parent === undefined || dir.ino === ROOT_INO) return;
+    if (parent === this.#lastListedParent) {
+      for (const entry of this.#state.entries(parent)) {
+        if (this.#ahead.length >= AHEAD_QUEUE_MAX) break;
+        const child = entry.local === undefined ? undefined : this.#state.get(entry.local);
+        if (child?.kind === 'dir' && this.#wantsListing(child)) this.#ahead.push(child.ino);
+      }
+      this.#payAhead();
+    }
+    this.#lastListedParent = parent;
+  }
+
+  #payAhead(): void {
+    this.#aheadCredit = Math.min(AHEAD_CREDIT_MAX, this.#aheadCredit + AHEAD_CREDIT);
+    this.#pumpAhead();
+  }
+
+  #wantsListing(dir: DirRecord): boolean {
+    return dir.listedAtMs === undefined && dir.base !== undefined && !this.#flights.has(dir.ino);
+  }
+
+  #pumpAhead(): void {
+    while (this.#aheadRunning < AHEAD_AT_ONCE && this.#aheadCredit > 0 && this.#connectivity.waitMs === 0) {
+      const dir = this.#ahead.shift();
+      if (dir === undefined) return;
+      const node = this.#state.get(dir);
+      if (node?.kind !== 'dir' || !this.#wantsListing(node)) continue;
+      this.#aheadRunning += 1;
+      this.#aheadCredit -= 1;
+      this.refresh(dir)
+        .then(() => this.#queueChildren(dir))
+        .catch((error: unknown) => this.#logFailure(dir, error))
+        .finally(() => {
+          this.#aheadRunning -= 1;
+          this.#pumpAhead();
+        });
+    }
+  }
+
+  /** One level further: what a walk descends into next. */
+  #queueChildren(dir: Ino): void {
+    for (const entry of this.#state.entries(dir)) {
+      if (this.#ahead.length >= AHEAD_QUEUE_MAX) return;
+      const child = entry.local === undefined ? undefined : this.#state.get(entry.local);
+      if (child?.kind === 'dir' && this.#wantsListing(child)) this.#ahead.push(child.ino);
+    }
+  }
+}
+
+function mayBeLink(entry: RemoteEntry): boolean {
+  return entry.kind === 'file' && entry.size === XSYM_SIZE_BYTES;
+}

@@ -1,0 +1,45 @@
+/** Questions to the base tree: where nodes are on the server, as far as the server has confirmed it. Pure. */
+
+import { type Ino, type Name, ROOT_INO } from '../base/index.js';
+import { joinRemote, REMOTE_ROOT, type RemotePath } from '../remote/index.js';
+import type { NodeRecord, Place, StateView } from '../state/index.js';
+
+/** The path of a node on the server, or undefined when the server has not (or no longer) confirmed it. */
+export function serverPath(view: StateView, ino: Ino): RemotePath | undefined {
+  const names: Name[] = [];
+  for (let at = ino; at !== ROOT_INO; ) {
+    const base = view.get(at)?.base;
+    if (base === undefined) return undefined;
+    names.push(base.name);
+    at = base.parent;
+  }
+  let path = REMOTE_ROOT;
+  for (let index = names.length - 1; index >= 0; index -= 1) path = joinRemote(path, names[index] as Name);
+  return path;
+}
+
+/** The path that `place` has on the server now; undefined while its directory is not there. */
+export function placePath(view: StateView, place: Place): RemotePath | undefined {
+  const parent = serverPath(view, place.parent);
+  return parent === undefined ? undefined : joinRemote(parent, place.name);
+}
+
+/** Whether on the server `ino` is `ancestor` or lies below it. */
+export function isBelowInBase(view: StateView, ino: Ino, ancestor: Ino): boolean {
+  for (let at = ino; ; ) {
+    if (at === ancestor) return true;
+    if (at === ROOT_INO) return false;
+    const base = view.get(at)?.base;
+    if (base === undefined) return false;
+    at = base.parent;
+  }
+}
+
+export function samePlace(a: Place | undefined, b: Place | undefined): boolean {
+  return a?.parent === b?.parent && a?.name === b?.name;
+}
+
+/** Whether the server keeps the node as a file (everything but a directory). */
+export function isFileLike(record: NodeRecord): boolean {
+  return record.kind !== 'dir';
+}

@@ -1,0 +1,59 @@
+/** Runs changes of the trees that come from the server's side, and carries out what they entail. */
+
+import type { ContentStore } from '../content/index.js';
+import type { Ino } from '../base/index.js';
+import type { StateStore, StateTransaction } from '../state/index.js';
+import type { Invalidation } from './api.js';
+import { Confirm } from './confirm.js';
+import { Effects, buryIfDead, type TreeContext } from './effects.js';
+import { Merge } from './merge.js';
+
+export class TreeEditor {
+  readonly #state: StateStore;
+  readonly #content: ContentStore;
+  readonly #context: TreeContext;
+  readonly #listeners: ((event: Invalidation) => void)[] = [];
+  #editing = false;
+
+  constructor(state: StateStore, content: ContentStore, context: TreeContext) {
+    this.#state = state;
+    this.#content = content;
+    this.#context = context;
+  }
+
+  /** Whether the commit that is being told of came through here, not from the file system above. */
+  get isEditing(): boolean {
+    return this.#editing;
+  }
+
+  onInvalidate(listener: (event: Invalidation) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  merge<T>(change: (merge: Merge, tx: StateTransaction) => T): T {
+    return this.#edit((tx, effects) => change(new Merge(tx, effects, this.#context), tx));
+  }
+
+  confirm<T>(change: (confirm: Confirm, tx: StateTransaction) => T): T {
+    return this.#edit((tx, effects) => change(new Confirm(tx, effects, this.#context), tx));
+  }
+
+  /** Forgets a node that nothing needs any more. */
+  bury(ino: Ino): void {
+    this.#edit((tx, effects) => buryIfDead(tx, effects, this.#context.usage, ino));
+  }
+
+  #edit<T>(change: (tx: StateTransaction, effects: Effects) => T): T {
+    const effects = new Effects();
+    this.#editing = true;
+    let result: T;
+    try {
+      result = this.#state.transact((tx) => change(tx, effects));
+    } finally {
+      this.#editing = false;
+    }
+    effects.applyTo(this.#content);
+    for (const event of effects.invalidations) for (const listener of this.#listeners) listener(event);
+    return result;
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * What has to hold before a file's bytes change: the body is whole and staged, nothing is reading it for an upload,
+ * and the change counts as a new content generation. And what is committed afterwards.
+ */
+
+import type { Clock, Ino, Ns } from '../base/index.js';
+import type { ContentStore } from '../content/index.js';
+import type { FileRecord, StateStore } from '../state/index.js';
+import type { Fetcher } from './fetcher.js';
+import type { TreeEditor } from './tree-editor.js';
+
+/** An upload that reads a body in place, or a copy that is being made of it. */
+interface Reader {
+  /** Asks it to stop; undefined where it must be waited for. */
+  readonly stop: (() => void) | undefined;
+  readonly done: Promise<void>;
+}
+
+export class WriteSessions {
+  readonly #state: StateStore;
+  readonly #content: ContentStore;
+  readonly #fetcher: Fetcher;
+  readonly #editor: TreeEditor;
+  readonly #clock: Clock;
+  /** Files whose next write needs no preparation. */
+  readonly #ready = new Set<Ino>();
+  /** The generation that an upload has begun with: the next change counts as another. */
+  readonly #sealed = new Map<Ino, number>();
+  readonly #readers = new Map<Ino, Reader>();
+  /** Files open for writing that may be uploaded from a copy, with the time of the last copy. */
+  readonly #copyDue = new Set<Ino>();
+
+  constructor(deps: {
+    readonly state: StateStore;
+    readonly content: ContentStore;
+    readonly fetcher: Fetcher;
+    readonly editor: TreeEditor;
+    readonly clock: Clock;
+  }) {
+    this.#state = deps.state;
+    this.#content = deps.content;
+    this.#fetcher = deps.fetcher;
+    this.#editor = deps.editor;
+    this.#clock = deps.clock;
+  }
+
+  /** See `Sync.beginWrite`. */
+  beginWrite(file: Ino, keepBytes: number, signal?: AbortSignal): Promise<void> | undefined {
+    if (this.#ready.has(file)) return undefined;
+    return this.#prepare(file, keepBytes, signal);
+  }
+
+  #prepare(file: Ino, keepBytes: number, signal: AbortSignal | undefined): Promise<void> | undefined {
+    const reader = this.#readers.get(file);
+    if (reader !== undefined) {
+      reader.stop?.();
+      return reader.done.then(() => this.beginWrite(file, keepBytes, signal));
+    }
+    const node = this.#state.get(file);
+    if (node?.kind !== 'file') throw new Error(`inode ${file} is written to but is no file`);
+    if (node.content === 'clean') {
+      if (keepBytes <= 0) {
+        this.#content.createStaged(file);
+        this.#content.release(file);
+      } else {
+        const body = this.#content.peek(file);
+        if (body !== undefined && !body.isComplete) {
+          return this.#fetcher.whole(file, signal).then(() => this.beginWrite(file, keepBytes, signal));
+        }
+        this.#content.toStaged(file);
+      }
+    }
+    this.#state.transact((tx) => tx.put(this.#asWriting(node)));
+    this.#ready.add(file);
+    return undefined;
+  }
+
+  #asWriting(node: FileRecord): FileRecord {
+    const goesOn = node.writing && this.#sealed.get(node.ino) !== node.gen;
+    const gen = goesOn ? node.gen : node.gen + 1;
+    return { ...node, content: 'staged', writing: true, gen };
+  }
+
+  /** See `Sync.commitWrite`. */
+  commitWrite(
+    file: Ino,
+    attributes: { readonly size: number; readonly mtime: Ns; readonly ctime: Ns },
+    stillOpen: boolean,
+  ): void {
+    const node = this.#state.get(file);
+    if (node?.kind !== 'file') return;
+    const writing = stillOpen && node.writing;
+    if (!writing) this.#ready.delete(file);
+    const interrupted = node.interrupted && writing;
+    const committed: FileRecord = { ...node, ...attributes, writing, interrupted };
+    this.#state.transact((tx) => tx.put(committed));
+    if (!writing) this.#settle(committed);
+  }
+
+  /** A copy made earlier may already have brought everything to the server. */
+  #settle(node: FileRecord): void {
+    this.#copyDue.delete(node.ino);
+    if (node.content !== 'staged' || node.base === undefined || node.base.gen !== node.gen) return;
+    const { etag } = node.base;
+    this.#editor.confirm((_, tx) => tx.put({ ...node, content: 'clean' }));
+    this.#content.toClean(node.ino, etag);
+  }
+
+  /** The body's content of this generation is about to be read for an upload. */
+  seal(file: Ino, gen: number): void {
+    this.#sealed.set(file, gen);
+    this.#ready.delete(file);
+  }
+
+  /** Registers who reads the body in place until `done` settles; writers stop it, or wait for it. */
+  readWhile(file: Ino, done: Promise<void>, stop: (() => void) | undefined): void {
+    const reader: Reader = { stop, done: done.catch(() => undefined) };
+    this.#readers.set(file, reader);
+    reader.done.finally(() => {
+      if (this.#readers.get(file) === reader) this.#readers.delete(file);
+    });
+    this.#ready.delete(file);
+  }
+
+  allowCopy(file: Ino): void {
+    this.#copyDue.add(file);
+  }
+
+  copyTaken(file: Ino): void {
+    this.#copyDue.delete(file);
+  }
+
+  isCopyDue(file: Ino): boolean {
+    return this.#copyDue.has(file);
+  }
+
+  /** The node is gone. */
+  forget(file: Ino): void {
+    this.#ready.delete(file);
+    this.#sealed.delete(file);
+    this.#copyDue.delete(file);
+  }
+
+  /**
+   * After a crash: files that a program had open for writing keep what reached the disk, with size and time from the
+   * backing file, and are held back, since nobody knows whether they are whole.
+   */
+  recover(): readonly Ino[] {
+    const interrupted: Ino[] = [];
+    for (const ino of [...this.#state.dirty()]) {
+      const node = this.#state.get(ino);
+      if (node?.kind === 'file' && node.writing) interrupted.push(ino);
+    }
+    for (const ino of interrupted) {
+      const node = this.#state.get(ino);
+      if (node?.kind !== 'file') continue;
+      const onDisk = this.#content.acquireStaged(ino).statSync();
+      this.#content.release(ino);
+      const ctime = this.#clock.nowNs();
+      const found = { size: onDisk.size, mtime: onDisk.mtimeNs, ctime };
+      this.#editor.confirm((_, tx) => tx.put({ ...node, ...found, writing: false, interrupted: true }));
+    }
+    return interrupted;
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Reading directories. A handle keeps the names it has read so far, in the store's order, so that their positions
+ * are cookies to come back to (telldir(3)); records are looked at one by one as they are answered.
+ *
+ * Names made or removed while a directory is read are seen or not, as readdir(3) allows; any other name is seen
+ * exactly once.
+ */
+
+import type { Ino, MaybePromise } from '../base/index.js';
+import type { InodeRecord, NodeRecord } from '../state/index.js';
+import { type Attributes, attributesOf } from './attributes.js';
+import { inodeOf, inodeRecord, type VfsCore } from './core.js';
+import type { DirHandle, Fh } from './handle-table.js';
+
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly ino: Ino;
+  readonly kind: InodeRecord['kind'];
+  /** The cookie to go on from behind this entry. */
+  readonly next: number;
+}
+
+/** As {@link DirectoryEntry}, with what stat(2) would say. */
+export interface DirectoryEntryPlus extends DirectoryEntry {
+  readonly attributes: Attributes;
+  /** Whether taking the entry counts as a lookup: not for `.` and `..`. */
+  readonly counted: boolean;
+}
+
+/** `.` and `..` come first. */
+const DOT_ENTRIES = 2;
+/** Names taken from the store at once. */
+const NAMES_PER_STEP = 256;
+
+export class Directories {
+  readonly #core: VfsCore;
+
+  constructor(core: VfsCore) {
+    this.#core = core;
+  }
+
+  /** Waits for a directory never seen. ENOTDIR, ESTALE; rejects with `RemoteError`. */
+  open(ino: Ino, signal?: AbortSignal): MaybePromise<Fh> {
+    const core = this.#core;
+    core.directory(ino);
+    return core.whenListed([ino], signal, () => {
+      core.directory(ino);
+      core.inodes.opened(ino);
+      return core.handles.addDirectory(ino).fh;
+    });
+  }
+
+  /** Gives entries from the cookie `position` (0 = the beginning) on to `take` until that answers false (no room). */
+  read(fh: Fh, position: number, take: (entry: DirectoryEntry) => boolean): void {
+    this.#walk(fh, position, (name, ino, kind, next) => take({ name, ino, kind: kind(), next }));
+  }
+
+  /** As {@link read}, with attributes; each entry taken, but for `.` and `..`, is one more reference of the kernel's. */
+  readPlus(fh: Fh, position: number, take: (entry: DirectoryEntryPlus) => boolean): void {
+    const core = this.#core;
+    this.#walk(fh, position, (name, ino, kind, next) => {
+      const counted = next > DOT_ENTRIES;
+      const attributes = attributesOf(core, core.inode(ino));
+      const taken = take({ name, ino, kind: kind(), next, attributes, counted });
+      if (taken && counted) core.inodes.reference(ino);
+      return taken;
+    });
+  }
+
+  release(fh: Fh): void {
+    const { handles, inodes, sync } = this.#core;
+    const { ino } = handles.directory(fh);
+    handles.remove(fh);
+    if (inodes.closed(ino)) sync.unused(ino);
+  }
+
+  /** fsyncdir: names are committed when they are answered; this makes them survive a power loss. */
+  async fsync(fh: Fh): Promise<void> {
+    this.#core.handles.directory(fh);
+    await this.#core.state.durable();
+  }
+
+  #walk(
+    fh: Fh,
+    position: number,
+    visit: (name: string, ino: Ino, kind: () => InodeRecord['kind'], next: number) => boolean,
+  ): void {
+    const { state, handles } = this.#core;
+    const handle = handles.directory(fh);
+    if (position === 0) {
+      handle.names = [];
+      handle.exhausted = false;
+    }
+    const directory = state.get(handle.ino);
+    // A directory that was removed while it is open has no entries at all.
+    if (directory?.kind !== 'dir' || directory.local === undefined) return;
+    if (position <= 0 && !visit('.', handle.ino, () => 'dir', 1)) return;
+    if (position <= 1 && !visit('..', directory.local.parent, () => 'dir', DOT_ENTRIES)) return;
+    for (let index = Math.max(0, position - DOT_ENTRIES); this.#reach(handle, index); index += 1) {
+      const name = handle.names[index];
+      if (name === undefined) return;
+      const child = state.localChild(handle.ino, name);
+      const node: NodeRecord | undefined = child === undefined ? undefined : state.get(child);
+      if (node === undefined) continue;
+      const kind = () => inodeRecord(state, node).kind;
+      if (!visit(name, inodeOf(node), kind, index + DOT_ENTRIES + 1)) return;
+    }
+  }
+
+  /** Makes the handle's names reach `index`; false at the end of the directory. */
+  #reach(handle: DirHandle, index: number): boolean {
+    while (handle.names.length <= index && !handle.exhausted) {
+      let taken = 0;
+      for (const entry of this.#core.state.entries(handle.ino, handle.names.at(-1))) {
+        if (entry.local === undefined) continue;
+        handle.names.push(entry.name);
+        taken += 1;
+        if (taken === NAMES_PER_STEP) break;
+      }
+      handle.exhausted = taken < NAMES_PER_STEP;
+    }
+    return index < handle.names.length;
+  }
+}

@@ -1,0 +1,375 @@
+/**
+ * Open files: reading, writing, and telling the layer below when a file's new content is whole. Size and times of a
+ * file that is being written are kept in memory and committed when a handle is flushed; after a crash they are taken
+ * from the backing file.
+ */
+
+import type { Ino, MaybePromise } from '../base/index.js';
+import type { Body } from '../content/index.js';
+import { isRemoteError } from '../remote/index.js';
+import type { FileRecord } from '../state/index.js';
+import { latest, SET_GID, SET_UID, type VfsCore, withoutPrivileges } from './core.js';
+import { VfsError } from './errors.js';
+import type { Fh, FileHandle } from './handle-table.js';
+import { MAX_FILE_BYTES } from './limits.js';
+import { after } from './maybe.js';
+
+/** How a file is opened; whatever else open(2) knows is the kernel's. */
+export interface OpenMode {
+  readonly writable: boolean;
+  /** Every write goes to the end. */
+  readonly append: boolean;
+  readonly truncate: boolean;
+  /** The caller may not keep the set-id bits of a file that it truncates. */
+  readonly killPrivileges?: boolean;
+}
+
+export interface WriteOptions {
+  /** Written back from the kernel's page cache: the position is meant, also in a file opened for appending. */
+  readonly fromPageCache?: boolean;
+  /** The caller may not keep the file's set-id bits. */
+  readonly killPrivileges?: boolean;
+}
+
+/** Rounds of waiting for a file to become writable before giving up: each one is a race lost to an upload. */
+const MAX_BEGIN_ROUNDS = 16;
+
+export class Files {
+  readonly #core: VfsCore;
+
+  constructor(core: VfsCore) {
+    this.#core = core;
+  }
+
+  /**
+   * Opens a file; the handle keeps its bytes until {@link release}. Where the directory is stale and the server
+   * answers, its version is asked for first: ESTALE then means that the name stands for another file now.
+   * EISDIR, ELOOP (a symbolic link), EROFS.
+   */
+  open(ino: Ino, mode: OpenMode, signal?: AbortSignal): MaybePromise<Fh> {
+    const record = this.#file(ino);
+    if (mode.writable || mode.truncate) this.#core.assertWritable(ino);
+    const pending = this.#core.sync.fresh(ino, signal);
+    if (pending === undefined) return this.#openNow(record, mode, signal);
+    return pending.then(() => {
+      const current = this.#file(ino);
+      if (record.local !== undefined && current.local === undefined) {
+        throw new VfsError('ESTALE', `the name stands for another file than ${ino} now`, { ino });
+      }
+      return this.#openNow(current, mode, signal);
+    });
+  }
+
+  /** Opens a file that was just made, whose body the caller has in use and gives to the handle. */
+  openCreated(body: Body, mode: OpenMode): Fh {
+    const handle = this.#attach(body, mode);
+    // The name itself is what the close has to carry away, even when nothing is written.
+    if (mode.writable) this.#markWritten(handle);
+    return handle.fh;
+  }
+
+  /**
+   * pread(2) into `target` from its `offset` on; returns the bytes read, short only at the end of the file. Waits for
+   * bytes that are not here. EIO when the server no longer has the version that is open: two are never mixed.
+   */
+  read(
+    fh: Fh,
+    target: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+    signal?: AbortSignal,
+  ): MaybePromise<number> {
+    const { body, ino } = this.#core.handles.file(fh);
+    const end = Math.min(position + length, body.size);
+    if (position >= end) return 0;
+    const pending = this.#present(ino, body, position, end, signal);
+    if (pending === undefined) return body.readSync(target, offset, end - position, position);
+    return pending.then(() => body.readSync(target, offset, end - position, position));
+  }
+
+  /** pwrite(2); returns the bytes written. Waits where the file must be whole first. EBADF, EFBIG; the disk's errors. */
+  write(
+    fh: Fh,
+    data: Uint8Array,
+    position: number,
+    options: WriteOptions = {},
+    signal?: AbortSignal,
+  ): MaybePromise<number> {
+    const handle = this.#writable(fh);
+    return this.#changing(handle, handle.body.size, signal, () => {
+      // The end is where it is at the time of the write, not of the call.
+      const at = handle.append && options.fromPageCache !== true ? handle.body.size : position;
+      assertSize(handle.ino, at + data.length);
+      const written = handle.body.writeSync(data, at);
+      this.#changed(handle);
+      if (options.killPrivileges === true) this.#killPrivileges(handle.ino);
+      return written;
+    });
+  }
+
+  /** fallocate(2) with its mode bits, as the disk of the cache can do it. EOPNOTSUPP, EFBIG, ENOSPC. */
+  fallocate(fh: Fh, mode: number, offset: number, length: number, signal?: AbortSignal): MaybePromise<void> {
+    const handle = this.#writable(fh);
+    if (length <= 0 || offset < 0) throw new VfsError('EINVAL', 'empty range', { ino: handle.ino });
+    assertSize(handle.ino, offset + length);
+    return this.#changing(handle, handle.body.size, signal, () => {
+      handle.body.fallocateSync(mode, offset, length);
+      this.#changed(handle);
+    });
+  }
+
+  /** lseek(2) with SEEK_DATA or SEEK_HOLE; ENXIO beyond the last byte or the last data. */
+  seek(fh: Fh, offset: number, whence: 'data' | 'hole'): number {
+    const { body, ino } = this.#core.handles.file(fh);
+    const found = offset >= body.size ? -1 : body.seekDataHole(offset, whence);
+    if (found < 0) throw new VfsError('ENXIO', `no ${whence} at or behind ${offset}`, { ino });
+    return found;
+  }
+
+  /**
+   * ftruncate(2) or truncate(2): with `fh` of a file open for writing on it, else on its own. Growing adds zeros.
+   * EISDIR, EINVAL, EFBIG.
+   */
+  resize(ino: Ino, size: number, fh: Fh | undefined, signal?: AbortSignal): MaybePromise<void> {
+    const record = this.#file(ino, 'EINVAL');
+    assertSize(ino, size);
+    const handle = fh === undefined ? undefined : this.#core.handles.file(fh);
+    if (handle?.writable === true && handle.ino === ino) return this.#truncate(handle, size, signal);
+    const known = this.#core.inodes.live(ino)?.size ?? record.size;
+    if (known === size) return this.#markModified(ino);
+    return after(this.open(ino, { writable: true, append: false, truncate: false }, signal), (own) =>
+      finallyDo(
+        () => this.#truncate(this.#core.handles.file(own), size, signal),
+        () => this.release(own),
+      ),
+    );
+  }
+
+  /**
+   * The program closed one of its descriptors: what was written so far is whole and may go to the server. A later
+   * write through the same handle (dup(2), fork(2)) holds it back again until the next close.
+   */
+  flush(fh: Fh, signal?: AbortSignal): MaybePromise<void> {
+    const handle = this.#core.handles.file(fh);
+    if (!handle.wrote) return undefined;
+    this.#commitWritten(handle);
+    // Someone else is in the middle of it: the server gets the file when they are done.
+    if (this.#core.inodes.isOpenForWriting(handle.ino)) return undefined;
+    return this.#core.settle(handle.ino, signal, () => undefined);
+  }
+
+  /** The bytes and the record are on the disk when it resolves; the server follows, from a copy if it stays open. */
+  async fsync(fh: Fh): Promise<void> {
+    const { inodes, state, sync } = this.#core;
+    const { body, ino } = this.#core.handles.file(fh);
+    if (body.kind === 'staged') await body.sync();
+    this.commitLive(ino);
+    await state.durable();
+    if (inodes.isOpenForWriting(ino)) sync.fsynced(ino);
+  }
+
+  /** The kernel has let go of the handle. */
+  release(fh: Fh): void {
+    const { handles, inodes, content, sync } = this.#core;
+    const handle = handles.file(fh);
+    // Pages of a mapping may have been written after the close.
+    if (handle.wrote) this.#commitWritten(handle);
+    handles.remove(fh);
+    const unused = inodes.closed(handle.ino);
+    content.release(handle.ino);
+    if (unused) sync.unused(handle.ino);
+  }
+
+  /**
+   * copy_file_range(2): copies within the daemon and returns the bytes copied, which may be fewer than asked for, 0 at
+   * the end of the source. EBADF, EFBIG.
+   */
+  copyRange(
+    from: { readonly fh: Fh; readonly position: number },
+    to: { readonly fh: Fh; readonly position: number },
+    length: number,
+    signal?: AbortSignal,
+  ): MaybePromise<number> {
+    const source = this.#core.handles.file(from.fh);
+    this.#writable(to.fh);
+    const wanted = Math.min(length, COPY_STEP_BYTES, Math.max(0, source.body.size - from.position));
+    if (wanted === 0) return 0;
+    const bytes = new Uint8Array(wanted);
+    return after(this.read(from.fh, bytes, 0, wanted, from.position, signal), (read) =>
+      this.write(to.fh, bytes.subarray(0, read), to.position, { fromPageCache: true }, signal),
+    );
+  }
+
+  /** Brings the record of a file that is being written up to date; nothing to do for any other. */
+  commitLive(ino: Ino): void {
+    if (this.#core.inodes.live(ino) !== undefined) this.#commit(ino, this.#core.inodes.isOpenForWriting(ino));
+  }
+
+  /** syncfs(2) of everything that is on this machine. */
+  async syncAll(): Promise<void> {
+    for (const ino of this.#core.inodes.liveInodes()) this.commitLive(ino);
+    await this.#core.content.syncAll();
+    await this.#core.state.durable();
+  }
+
+  #openNow(record: FileRecord, mode: OpenMode, signal: AbortSignal | undefined): MaybePromise<Fh> {
+    const handle = this.#attach(this.#acquire(record), mode);
+    if (!mode.truncate || handle.body.size === 0) return handle.fh;
+    return onFailure(
+      () =>
+        after(this.#truncate(handle, 0, signal), () => {
+          if (mode.killPrivileges === true) this.#killPrivileges(handle.ino);
+          return handle.fh;
+        }),
+      () => this.release(handle.fh),
+    );
+  }
+
+  #attach(body: Body, mode: OpenMode): FileHandle {
+    const { writable, append } = mode;
+    const handle = this.#core.handles.addFile({ ino: body.ino, writable, append, body });
+    this.#core.inodes.opened(body.ino);
+    return handle;
+  }
+
+  /** Takes a use of the file's body. */
+  #acquire(record: FileRecord): Body {
+    const { ino, base } = record;
+    if (record.content === 'staged') return this.#core.content.acquireStaged(ino);
+    if (base === undefined)
+      throw new VfsError('EIO', 'a clean file without a version on the server', { ino });
+    return this.#core.content.acquireClean(ino, { etag: base.etag, size: base.size });
+  }
+
+  #present(
+    ino: Ino,
+    body: Body,
+    start: number,
+    end: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> | undefined {
+    if (body.kind === 'staged' || body.isComplete) return undefined;
+    return this.#core.sync.present(ino, start, end, signal)?.then(
+      () => {
+        // The file may have been written or cut meanwhile; what it has then is what is read.
+        if (body.kind === 'clean' && !body.has(start, end)) {
+          throw new VfsError('EIO', `bytes ${start}-${end} did not arrive`, { ino });
+        }
+      },
+      (cause: unknown) => {
+        if (!isRemoteError(cause, 'changed', 'not-found')) throw cause;
+        throw new VfsError('EIO', 'the server no longer has the version that is open', { ino, cause });
+      },
+    );
+  }
+
+  /** Runs `change` when the body is staged, holds its first `keepBytes`, and no upload reads it. */
+  #changing<T>(
+    handle: FileHandle,
+    keepBytes: number,
+    signal: AbortSignal | undefined,
+    change: () => T,
+    round = 0,
+  ): MaybePromise<T> {
+    const pending = this.#core.sync.beginWrite(handle.ino, keepBytes, signal);
+    if (pending === undefined) return change();
+    if (round === MAX_BEGIN_ROUNDS) throw new VfsError('EBUSY', 'uploads do not let go of it', handle);
+    // Another upload may have begun between the end of the wait and now.
+    return pending.then(() => this.#changing(handle, keepBytes, signal, change, round + 1));
+  }
+
+  #truncate(handle: FileHandle, size: number, signal: AbortSignal | undefined): MaybePromise<void> {
+    if (handle.body.size === size) return this.#markModified(handle.ino);
+    return this.#changing(handle, Math.min(size, handle.body.size), signal, () => {
+      handle.body.truncateSync(size);
+      this.#changed(handle);
+    });
+  }
+
+  /** A truncation to the size that the file has: the times of it, and nothing for the server. */
+  #markModified(ino: Ino): void {
+    this.commitLive(ino);
+    const now = this.#core.clock.nowNs();
+    this.#core.state.transact((tx) => tx.put({ ...this.#file(ino), mtime: now, ctime: now }));
+  }
+
+  #changed(handle: FileHandle): void {
+    const now = this.#core.clock.nowNs();
+    this.#core.inodes.setLive(handle.ino, { size: handle.body.size, mtime: now, ctime: now });
+    this.#markWritten(handle);
+  }
+
+  #markWritten(handle: FileHandle): void {
+    if (handle.wrote) return;
+    handle.wrote = true;
+    this.#core.inodes.beganWriting(handle.ino);
+  }
+
+  #commitWritten(handle: FileHandle): void {
+    handle.wrote = false;
+    this.#core.inodes.flushed(handle.ino);
+    this.#commit(handle.ino, this.#core.inodes.isOpenForWriting(handle.ino));
+  }
+
+  #commit(ino: Ino, stillOpen: boolean): void {
+    const { inodes, sync } = this.#core;
+    const record = this.#file(ino);
+    const live = inodes.live(ino);
+    inodes.setLive(ino, undefined);
+    const { size, mtime } = live ?? record;
+    sync.commitWrite(ino, { size, mtime, ctime: latest(live?.ctime, record.ctime) }, stillOpen);
+  }
+
+  #killPrivileges(ino: Ino): void {
+    const record = this.#file(ino);
+    if ((record.mode & (SET_UID | SET_GID)) === 0) return;
+    this.#core.state.transact((tx) => tx.put({ ...record, mode: withoutPrivileges(record.mode) }));
+  }
+
+  /** `otherwise`: what a symbolic link answers. */
+  #file(ino: Ino, otherwise: 'ELOOP' | 'EINVAL' = 'ELOOP'): FileRecord {
+    const record = this.#core.inode(ino);
+    if (record.kind === 'file') return record;
+    throw new VfsError(record.kind === 'dir' ? 'EISDIR' : otherwise, `inode ${ino} is a ${record.kind}`, {
+      ino,
+    });
+  }
+
+  #writable(fh: Fh): FileHandle {
+    const handle = this.#core.handles.file(fh);
+    if (!handle.writable)
+      throw new VfsError('EBADF', `handle ${fh} is not open for writing`, { ino: handle.ino });
+    return handle;
+  }
+}
+
+/** One step of copy_file_range: short enough not to hold up other requests. */
+const COPY_STEP_BYTES = 4 * 1024 * 1024;
+
+function assertSize(ino: Ino, size: number): void {
+  if (size > MAX_FILE_BYTES)
+    throw new VfsError('EFBIG', `a file has at most ${MAX_FILE_BYTES} bytes`, { ino });
+}
+
+/** Runs `work`, then `cleanUp` in any case. */
+function finallyDo<T>(work: () => MaybePromise<T>, cleanUp: () => void): MaybePromise<T> {
+  return after(onFailure(work, cleanUp), (value) => {
+    cleanUp();
+    return value;
+  });
+}
+
+/** Runs `work`, and `cleanUp` only when it fails. */
+function onFailure<T>(work: () => MaybePromise<T>, cleanUp: () => void): MaybePromise<T> {
+  const failed = (error: unknown): never => {
+    cleanUp();
+    throw error;
+  };
+  try {
+    const value = work();
+    return value instanceof Promise ? value.catch(failed) : value;
+  } catch (error) {
+    return failed(error);
+  }
+}

@@ -1,0 +1,20 @@
+export type { AttributeChanges, Attributes } from './attributes.js';
+export type { Caller, VfsDependencies, VfsOptions } from './core.js';
+export type { DirectoryEntry, DirectoryEntryPlus } from './directory.js';
+export { VfsError, type VfsErrorCode, type VfsErrorContext } from './errors.js';
+export type { OpenMode, WriteOptions } from './file-io.js';
+export type { Fh } from './handle-table.js';
+export type { InodeTable } from './inode-table.js';
+export {
+  DIRECTORY_SIZE_BYTES,
+  LINK_MAX,
+  MAX_FILE_BYTES,
+  SYMLINK_MAX_BYTES,
+  XATTR_TOTAL_MAX_BYTES,
+  XATTR_VALUE_MAX_BYTES,
+} from './limits.js';
+export type { SpecialKind } from './namespace.js';
+export type { RenameMode } from './rename.js';
+export { UNKNOWN_VOLUME_BYTES, type VolumeStatistics } from './statfs.js';
+export { Vfs } from './vfs.js';
+export type { XattrMode } from './xattr.js';

@@ -1,0 +1,144 @@
+/**
+ * What the running mount knows of inodes beside their records: how often the kernel has looked each one up, how many
+ * handles are open, and what writing has made of sizes and times since the record was last committed.
+ *
+ * INVARIANT: a count in either map is positive; an inode without use is in neither.
+ * INVARIANT: unflushed <= handles; live attributes exist only while a handle is open.
+ */
+
+import { type Ino, type Ns, ROOT_INO } from '../base/index.js';
+import type { Usage } from '../sync/index.js';
+
+/** Size and times of a file that is being written, ahead of its record. */
+export interface LiveAttributes {
+  /** Bytes. */
+  readonly size: number;
+  readonly mtime: Ns;
+  readonly ctime: Ns;
+}
+
+interface OpenInode {
+  handles: number;
+  /** Handles that changed the file and were not flushed since. */
+  unflushed: number;
+  live: LiveAttributes | undefined;
+}
+
+export class InodeTable implements Usage {
+  readonly #lookups = new Map<Ino, number>();
+  readonly #open = new Map<Ino, OpenInode>();
+
+  /** The kernel was given one more reference (an entry reply). */
+  reference(ino: Ino): void {
+    this.#lookups.set(ino, (this.#lookups.get(ino) ?? 0) + 1);
+  }
+
+  /** The kernel gave `count` references back. True when the inode is now without any use. */
+  forget(ino: Ino, count: number): boolean {
+    const left = (this.#lookups.get(ino) ?? 0) - count;
+    if (left > 0) this.#lookups.set(ino, left);
+    else this.#lookups.delete(ino);
+    return !this.isInUse(ino);
+  }
+
+  opened(ino: Ino): void {
+    let open = this.#open.get(ino);
+    if (open === undefined) {
+      open = { handles: 0, unflushed: 0, live: undefined };
+      this.#open.set(ino, open);
+    }
+    open.handles += 1;
+  }
+
+  /** A flushed handle went. True when the inode is now without any use. */
+  closed(ino: Ino): boolean {
+    const open = this.#opened(ino);
+    open.handles -= 1;
+    if (open.handles === 0) this.#open.delete(ino);
+    return !this.isInUse(ino);
+  }
+
+  /** A handle changed the file for the first time since it was flushed. */
+  beganWriting(ino: Ino): void {
+    this.#opened(ino).unflushed += 1;
+  }
+
+  /** A handle that had changed the file was flushed. */
+  flushed(ino: Ino): void {
+    this.#opened(ino).unflushed -= 1;
+  }
+
+  live(ino: Ino): LiveAttributes | undefined {
+    return this.#open.get(ino)?.live;
+  }
+
+  setLive(ino: Ino, live: LiveAttributes | undefined): void {
+    this.#opened(ino).live = live;
+  }
+
+  /** Inodes whose attributes are ahead of their records. */
+  liveInodes(): Ino[] {
+    const found: Ino[] = [];
+    for (const [ino, open] of this.#open) if (open.live !== undefined) found.push(ino);
+    return found;
+  }
+
+  isOpen(ino: Ino): boolean {
+    return this.#open.has(ino);
+  }
+
+  /**
+   * Whether some handle changed the file and was not flushed since. One that is open for writing but idle does not
+   * count: a close that has to wait for the upload must not be what the upload waits for.
+   */
+  isOpenForWriting(ino: Ino): boolean {
+    return (this.#open.get(ino)?.unflushed ?? 0) > 0;
+  }
+
+  isInUse(ino: Ino): boolean {
+    return ino === ROOT_INO || this.#lookups.has(ino) || this.#open.has(ino);
+  }
+
+  /** References that the kernel holds. */
+  lookupCount(ino: Ino): number {
+    return this.#lookups.get(ino) ?? 0;
+  }
+
+  /** Inodes that the kernel holds references to, as of now. */
+  referencedInodes(): Ino[] {
+    return [...this.#lookups.keys()];
+  }
+
+  /** How many {@link referencedInodes} there are. */
+  get referencedCount(): number {
+    return this.#lookups.size;
+  }
+
+  /** Handles open on an inode: all, and those that {@link isOpenForWriting} means. */
+  openCounts(ino: Ino): { readonly handles: number; readonly unflushed: number } {
+    const open = this.#open.get(ino);
+    return { handles: open?.handles ?? 0, unflushed: open?.unflushed ?? 0 };
+  }
+
+  get openInodes(): IterableIterator<Ino> {
+    return this.#open.keys();
+  }
+
+  /** Throws with the first broken invariant. */
+  checkInvariants(): void {
+    for (const [ino, count] of this.#lookups) {
+      if (!(count > 0)) throw new Error(`inode ${ino}: lookup count ${count}`);
+    }
+    for (const [ino, { handles, unflushed }] of this.#open) {
+      if (!(handles > 0)) throw new Error(`inode ${ino}: ${handles} handles`);
+      if (unflushed < 0 || unflushed > handles)
+        throw new Error(`inode ${ino}: ${unflushed} unflushed of ${handles}`);
+    }
+  }
+
+  #opened(ino: Ino): OpenInode {
+    const open = this.#open.get(ino);
+    if (open === undefined) throw new Error(`inode ${ino} is not open`);
+    return open;
+  }
+}

@@ -1,0 +1,329 @@
+/**
+ * Names: finding, making and removing them. Every change is one transaction, committed before it is answered; what
+ * the server makes of it comes later (or is waited for: write-through). Renaming is in rename.ts.
+ */
+
+import type { Ino, MaybePromise, Name, Ns } from '../base/index.js';
+import type { Body } from '../content/index.js';
+import type { DirRecord, FileRecord, StateTransaction } from '../state/index.js';
+import { type Attributes, attributesOf, linkCount } from './attributes.js';
+import {
+  type Caller,
+  childNode,
+  existingName,
+  inodeOf,
+  lookupName,
+  newName,
+  SET_GID,
+  touchDirectory,
+  type VfsCore,
+} from './core.js';
+import { VfsError } from './errors.js';
+import type { Files, OpenMode } from './file-io.js';
+import type { Fh } from './handle-table.js';
+import { LINK_MAX, SYMLINK_MAX_BYTES } from './limits.js';
+import { after } from './maybe.js';
+import { detach } from './removal.js';
+
+/** What mknod(2) can be asked for. */
+export type SpecialKind = 'file' | 'fifo' | 'socket' | 'block' | 'character';
+
+export class Namespace {
+  readonly #core: VfsCore;
+  readonly #files: Files;
+
+  constructor(core: VfsCore, files: Files) {
+    this.#core = core;
+    this.#files = files;
+  }
+
+  /**
+   * The inode under a name, with one more reference of the kernel's; undefined when the directory is known and has
+   * no such name. Waits for a directory never seen. ENOTDIR, ESTALE, ENAMETOOLONG; rejects with `RemoteError`.
+   */
+  lookup(parent: Ino, text: string, signal?: AbortSignal): MaybePromise<Attributes | undefined> {
+    const core = this.#core;
+    const directory = core.directory(parent);
+    if (text === '.') return this.#entry(parent);
+    if (text === '..') return this.#entry(directory.local?.parent ?? parent);
+    return core.whenListed([parent], signal, () => {
+      const name = lookupName(parent, text);
+      const child = name === undefined ? undefined : core.state.localChild(parent, name);
+      const node = child === undefined ? undefined : core.state.get(child);
+      return node === undefined ? undefined : this.#entry(inodeOf(node));
+    });
+  }
+
+  /** The kernel gives `count` references back. */
+  forget(ino: Ino, count: number): void {
+    if (this.#core.inodes.forget(ino, count)) this.#core.sync.unused(ino);
+  }
+
+  /**
+   * open(2) with O_CREAT: makes a file and opens it, or opens the one that is there (EEXIST when `exclusive`). The
+   * file is on this machine only until it is closed.
+   */
+  create(
+    parent: Ino,
+    text: string,
+    request: {
+      readonly mode: number;
+      readonly caller: Caller;
+      readonly open: OpenMode;
+      readonly exclusive: boolean;
+    },
+    signal?: AbortSignal,
+  ): MaybePromise<{ readonly attributes: Attributes; readonly fh: Fh }> {
+    const core = this.#core;
+    core.writableDirectory(parent);
+    return core.whenListed([parent], signal, () => {
+      const name = newName(parent, text);
+      const existing = core.state.localChild(parent, name);
+      if (existing !== undefined) {
+        const node = childNode(core.state, parent, name);
+        if (request.exclusive) throw new VfsError('EEXIST', `"${name}" exists`, { ino: parent, name });
+        const ino = inodeOf(node);
+        return after(this.#files.open(ino, request.open, signal), (fh) => ({
+          attributes: this.#entry(ino),
+          fh,
+        }));
+      }
+      const body = this.#newFile(parent, name, request.mode, request.caller, request.open.writable);
+      const fh = this.#files.openCreated(body, request.open);
+      return { attributes: this.#entry(body.ino), fh };
+    });
+  }
+
+  /** mknod(2): an empty regular file; EPERM for what a server of files cannot keep. */
+  mknod(
+    parent: Ino,
+    text: string,
+    request: { readonly kind: SpecialKind; readonly mode: number; readonly caller: Caller },
+    signal?: AbortSignal,
+  ): MaybePromise<Attributes> {
+    const core = this.#core;
+    core.writableDirectory(parent);
+    if (request.kind !== 'file') {
+      throw new VfsError('EPERM', `a ${request.kind} cannot be kept here`, { ino: parent, name: text });
+    }
+    return core.whenListed([parent], signal, () => {
+      const body = this.#newFile(parent, this.#freeName(parent, text), request.mode, request.caller, false);
+      core.content.release(body.ino);
+      return core.settle(body.ino, signal, () => this.#entry(body.ino));
+    });
+  }
+
+  mkdir(
+    parent: Ino,
+    text: string,
+    request: { readonly mode: number; readonly caller: Caller },
+    signal?: AbortSignal,
+  ): MaybePromise<Attributes> {
+    const core = this.#core;
+    core.writableDirectory(parent);
+    return core.whenListed([parent], signal, () => {
+      const name = this.#freeName(parent, text);
+      const ino = core.state.transact((tx) => {
+        const directory = this.#parentIn(tx, parent);
+        const record: DirRecord = {
+          kind: 'dir',
+          ...this.#newNode(tx.allocate(), directory, name, request.mode, request.caller),
+          mode: (request.mode & 0o7777) | (directory.mode & SET_GID),
+          // All that is in it is known: nothing.
+          listedAtMs: core.clock.nowMs(),
+        };
+        tx.put(record);
+        touchDirectory(tx, parent, record.mtime);
+        return record.ino;
+      });
+      return core.settle(ino, signal, () => this.#entry(ino));
+    });
+  }
+
+  /** `target` is kept as it is. ENAMETOOLONG beyond 4095 bytes, ENOENT when empty. */
+  symlink(
+    parent: Ino,
+    text: string,
+    target: string,
+    caller: Caller,
+    signal?: AbortSignal,
+  ): MaybePromise<Attributes> {
+    const core = this.#core;
+    core.writableDirectory(parent);
+    const context = { ino: parent, name: text };
+    if (target === '') throw new VfsError('ENOENT', 'empty link target', context);
+    if (!target.isWellFormed()) throw new VfsError('EILSEQ', 'a link target is valid UTF-8', context);
+    if (Buffer.byteLength(target) > SYMLINK_MAX_BYTES) {
+      throw new VfsError('ENAMETOOLONG', `a link target has at most ${SYMLINK_MAX_BYTES} bytes`, context);
+    }
+    return core.whenListed([parent], signal, () => {
+      const name = this.#freeName(parent, text);
+      const ino = core.state.transact((tx) => {
+        const node = this.#newNode(tx.allocate(), this.#parentIn(tx, parent), name, 0o777, caller);
+        tx.put({ kind: 'symlink', ...node, target, gen: 1, attempt: undefined });
+        touchDirectory(tx, parent, node.mtime);
+        return node.ino;
+      });
+      return core.settle(ino, signal, () => this.#entry(ino));
+    });
+  }
+
+  /** EINVAL for what is no symbolic link. */
+  readlink(ino: Ino): string {
+    const record = this.#core.inode(ino);
+    if (record.kind !== 'symlink') throw new VfsError('EINVAL', `inode ${ino} is no symbolic link`, { ino });
+    return record.target;
+  }
+
+  /** link(2): one more name for a file. EPERM for directories and symbolic links, EMLINK, ENOENT for one without a name. */
+  link(ino: Ino, parent: Ino, text: string, signal?: AbortSignal): MaybePromise<Attributes> {
+    const core = this.#core;
+    core.writableDirectory(parent);
+    return core.whenListed([parent], signal, () => {
+      const file = core.inode(ino);
+      if (file.kind !== 'file') throw new VfsError('EPERM', `a ${file.kind} has one name only`, { ino });
+      const links = linkCount(core, file);
+      if (links === 0) throw new VfsError('ENOENT', 'the file has no name any more', { ino });
+      if (file.aliases.length >= LINK_MAX - 1)
+        throw new VfsError('EMLINK', `the file has ${links} names`, { ino });
+      const name = this.#freeName(parent, text);
+      const now = core.clock.nowNs();
+      const alias = core.state.transact((tx) => {
+        this.#parentIn(tx, parent);
+        const node = tx.allocate();
+        const local = { parent, name };
+        tx.put({
+          kind: 'alias',
+          ino: node,
+          local,
+          base: undefined,
+          remote: undefined,
+          target: ino,
+          attempt: undefined,
+        });
+        tx.put({ ...file, aliases: [...file.aliases, node], ctime: now });
+        touchDirectory(tx, parent, now);
+        return node;
+      });
+      return core.settle(alias, signal, () => this.#entry(ino));
+    });
+  }
+
+  /** The file itself lives on while it has another name or is open. EISDIR, ENOENT. */
+  unlink(parent: Ino, text: string, signal?: AbortSignal): MaybePromise<void> {
+    const core = this.#core;
+    core.writableDirectory(parent);
+    return core.whenListed([parent], signal, () => {
+      const node = childNode(core.state, parent, existingName(parent, text));
+      if (node.kind === 'dir')
+        throw new VfsError('EISDIR', `"${text}" is a directory`, { ino: parent, name: text });
+      return this.#remove(parent, node.ino, signal);
+    });
+  }
+
+  /** ENOTEMPTY when anything is in it, on the server too as far as was listed; ENOTDIR, ENOENT, EBUSY for the root. */
+  rmdir(parent: Ino, text: string, signal?: AbortSignal): MaybePromise<void> {
+    const core = this.#core;
+    core.writableDirectory(parent);
+    const context = { ino: parent, name: text };
+    const find = () => {
+      const node = childNode(core.state, parent, existingName(parent, text));
+      if (node.kind !== 'dir') throw new VfsError('ENOTDIR', `"${text}" is no directory`, context);
+      return node.ino;
+    };
+    return core.whenListed([parent], signal, () =>
+      core.whenListed([find()], signal, () => {
+        const ino = find();
+        if (core.state.hasLocalChildren(ino))
+          throw new VfsError('ENOTEMPTY', `"${text}" is not empty`, context);
+        return this.#remove(parent, ino, signal);
+      }),
+    );
+  }
+
+  #remove(parent: Ino, ino: Ino, signal: AbortSignal | undefined): MaybePromise<void> {
+    const core = this.#core;
+    const now = core.clock.nowNs();
+    const loose = core.state.transact((tx) => {
+      const node = tx.get(ino);
+      if (node === undefined) return [];
+      const left = detach(tx, node, now);
+      touchDirectory(tx, parent, now);
+      return left;
+    });
+    core.reap(...loose);
+    return core.settle(ino, signal, () => undefined);
+  }
+
+  /** Answers the kernel with an inode: one more reference to it. */
+  #entry(ino: Ino): Attributes {
+    const attributes = attributesOf(this.#core, this.#core.inode(ino));
+    this.#core.inodes.reference(ino);
+    return attributes;
+  }
+
+  /** EEXIST when the name is taken. */
+  #freeName(parent: Ino, text: string): Name {
+    const name = newName(parent, text);
+    if (this.#core.state.localChild(parent, name) !== undefined) {
+      throw new VfsError('EEXIST', `"${name}" exists`, { ino: parent, name });
+    }
+    return name;
+  }
+
+  /** The parent as the transaction sees it: it may have been removed while a listing was awaited. */
+  #parentIn(tx: StateTransaction, parent: Ino): DirRecord {
+    const record = tx.get(parent);
+    if (record?.kind !== 'dir' || record.local === undefined) {
+      throw new VfsError('ENOENT', `directory ${parent} was removed`, { ino: parent });
+    }
+    return record;
+  }
+
+  #newNode(ino: Ino, directory: DirRecord, name: Name, mode: number, caller: Caller) {
+    const now: Ns = this.#core.clock.nowNs();
+    return {
+      ino,
+      local: { parent: directory.ino, name },
+      base: undefined,
+      remote: undefined,
+      mode: mode & 0o7777,
+      uid: caller.uid,
+      // mkdir(2), "set-group-ID bit": what is made in such a directory belongs to the directory's group.
+      gid: (directory.mode & SET_GID) === 0 ? caller.gid : directory.gid,
+      atime: now,
+      mtime: now,
+      ctime: now,
+    };
+  }
+
+  /** An empty file; its body is in use by the caller. `writing`: it will be written and closed. */
+  #newFile(parent: Ino, name: Name, mode: number, caller: Caller, writing: boolean): Body {
+    const { state, content } = this.#core;
+    // The body first: a record never promises bytes that are not on the disk.
+    const body = content.createStaged(state.transact((tx) => tx.allocate()));
+    try {
+      state.transact((tx) => {
+        const node = this.#newNode(body.ino, this.#parentIn(tx, parent), name, mode, caller);
+        const record: FileRecord = {
+          kind: 'file',
+          ...node,
+          size: 0,
+          gen: 1,
+          content: 'staged',
+          writing,
+          interrupted: false,
+          attempt: undefined,
+          aliases: [],
+        };
+        tx.put(record);
+        touchDirectory(tx, parent, node.mtime);
+      });
+    } catch (error) {
+      content.release(body.ino);
+      content.discard(body.ino);
+      throw error;
+    }
+    return body;
+  }
+}

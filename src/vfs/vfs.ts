@@ -1,0 +1,77 @@
+/**
+ * The file system as POSIX sees it, over what is known on this machine. It knows nothing of FUSE: a test calls it with
+ * plain values. Each part is a group of operations over the same core; what they answer at once they answer without
+ * a promise.
+ */
+
+import { AttributeOperations } from './attributes.js';
+import { VfsCore, type VfsDependencies, type VfsOptions } from './core.js';
+import { Directories } from './directory.js';
+import { Files } from './file-io.js';
+import type { InodeTable } from './inode-table.js';
+import { Namespace } from './namespace.js';
+import { Rename } from './rename.js';
+import { type VolumeStatistics, volumeStatistics } from './statfs.js';
+import { ExtendedAttributes } from './xattr.js';
+
+export class Vfs {
+  readonly #core: VfsCore;
+  readonly names: Namespace;
+  readonly renames: Rename;
+  readonly directories: Directories;
+  readonly files: Files;
+  readonly attributes: AttributeOperations;
+  readonly xattrs: ExtendedAttributes;
+
+  /** Tells `sync` who knows of handles; one Vfs per Sync. */
+  constructor(dependencies: VfsDependencies) {
+    const core = new VfsCore(dependencies);
+    this.#core = core;
+    this.files = new Files(core);
+    this.names = new Namespace(core, this.files);
+    this.renames = new Rename(core);
+    this.directories = new Directories(core);
+    this.attributes = new AttributeOperations(core, this.files);
+    this.xattrs = new ExtendedAttributes(core);
+    core.sync.setUsage(core.inodes);
+  }
+
+  get options(): VfsOptions {
+    return this.#core.options;
+  }
+
+  /** References and open handles. */
+  get inodes(): InodeTable {
+    return this.#core.inodes;
+  }
+
+  /** Open files and directories. */
+  get handleCount(): number {
+    return this.#core.handles.size;
+  }
+
+  statfs(): VolumeStatistics {
+    return volumeStatistics(this.#core);
+  }
+
+  /** syncfs(2): everything on this machine survives a power loss once it resolves. */
+  syncfs(): Promise<void> {
+    return this.files.syncAll();
+  }
+
+  /** The mount ends: releases what is still open, as if it were closed, and returns all references. */
+  close(): void {
+    const { handles, inodes } = this.#core;
+    for (const handle of [...handles]) {
+      if (handle.kind === 'file') this.files.release(handle.fh);
+      else this.directories.release(handle.fh);
+    }
+    for (const ino of inodes.referencedInodes()) this.names.forget(ino, inodes.lookupCount(ino));
+  }
+
+  /** Throws with the first broken invariant of the tables. */
+  checkInvariants(): void {
+    this.#core.inodes.checkInvariants();
+    this.#core.handles.checkInvariants(this.#core.inodes);
+  }
+}

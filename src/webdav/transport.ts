@@ -1,0 +1,260 @@
+/**
+ * One HTTP exchange: a free slot, credentials, deadlines, redirects within the origin, one more try after a rotated
+ * password, and the answer's status. It repeats nothing else; that is for whoever knows what is asked.
+ */
+
+import type { AuthHeaders, AuthProvider } from '../auth/index.js';
+import type { Clock } from '../base/index.js';
+import { RemoteError, type UploadBody } from '../remote/index.js';
+import { ConnectionPool } from './connection-pool.js';
+import { exchangeError, makeError, type RequestSubject, statusError } from './error-map.js';
+import { toHeaderMap } from './headers.js';
+import type { ResponseInfo, Timeouts } from './options.js';
+import { Reply } from './reply.js';
+import { Slots } from './slots.js';
+import { uploadChunks } from './upload-source.js';
+import { Watchdog } from './watchdog.js';
+
+export interface TransportOptions {
+  readonly origin: string;
+  readonly ca: string | undefined;
+  readonly auth: AuthProvider;
+  readonly userAgent: string;
+  readonly clock: Clock;
+  readonly timeouts: Timeouts;
+  readonly maxConnections: number;
+  readonly onResponse: ((info: ResponseInfo) => void) | undefined;
+}
+
+export interface Exchange {
+  readonly subject: RequestSubject;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: UploadBody;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (sentBytes: number) => void;
+  readonly onSent?: () => void;
+  /** Statuses beside 2xx that the caller reads itself; redirects among them are not followed. */
+  readonly expect?: readonly number[];
+}
+
+/** Redirects in a row that are followed. */
+const MAX_REDIRECTS = 5;
+/** Followed for what only reads. */
+const READ_REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+/** Followed for changes: only these promise that the method stays (RFC 9110 section 15.4). */
+const CHANGE_REDIRECTS: ReadonlySet<number> = new Set([307, 308]);
+
+/** What one attempt came to. */
+type Attempt =
+  | { readonly kind: 'reply'; readonly reply: Reply }
+  | { readonly kind: 'redirect'; readonly url: string }
+  | { readonly kind: 'unauthorized'; readonly sent: AuthHeaders; readonly error: RemoteError };
+
+export class Transport {
+  readonly #options: TransportOptions;
+  readonly #pool: ConnectionPool;
+  readonly #slots: Slots;
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+    this.#slots = new Slots(options.maxConnections);
+    this.#pool = new ConnectionPool({
+      origin: options.origin,
+      ca: options.ca,
+      connectMs: options.timeouts.connectMs,
+    });
+  }
+
+  get maxConnections(): number {
+    return this.#slots.limit;
+  }
+
+  set maxConnections(limit: number) {
+    this.#slots.limit = limit;
+  }
+
+  /** Resolves with an answer whose status is 2xx or expected; rejects with RemoteError. */
+  async perform(exchange: Exchange): Promise<Reply> {
+    const { subject } = exchange;
+    let { url } = exchange;
+    let redirects = 0;
+    let mayTryAgain = true;
+    for (;;) {
+      const attempt = await this.#attempt(exchange, url);
+      if (attempt.kind === 'reply') return attempt.reply;
+      if (attempt.kind === 'redirect') {
+        redirects += 1;
+        if (redirects > MAX_REDIRECTS) {
+          throw makeError(subject, { code: 'protocol', found: 'the server redirects without end' });
+        }
+        url = attempt.url;
+        continue;
+      }
+      const request = { method: subject.method, url };
+      const isNewer = mayTryAgain && (await this.#options.auth.onUnauthorized(request, attempt.sent));
+      if (!isNewer) throw attempt.error;
+      mayTryAgain = false;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  async #attempt(exchange: Exchange, url: string): Promise<Attempt> {
+    const { clock, timeouts, auth } = this.#options;
+    const { subject, body } = exchange;
+    const progress = { started: false, sent: body === undefined || body.size === 0 };
+    const watchdog = new Watchdog(clock, exchange.signal);
+    const meter = new Meter(subject, clock.nowMs(), this.#options);
+    let release: (() => void) | undefined;
+    try {
+      release = await this.#slots.acquire(exchange.signal);
+      meter.beginMs = clock.nowMs();
+      const credentials = await auth.authorize({ method: subject.method, url });
+      const answerMs = subject.changes ? timeouts.changeMs : timeouts.headersMs;
+      watchdog.arm('connect', timeouts.connectMs);
+      const { pathname, search } = new URL(url);
+      const response = await this.#pool.request({
+        path: pathname + search,
+        method: subject.method,
+        headers: { 'user-agent': this.#options.userAgent, ...exchange.headers, ...credentials },
+        signal: watchdog.signal,
+        onStart: () => {
+          progress.started = true;
+          if (progress.sent) watchdog.arm('headers', answerMs);
+          else watchdog.arm('idle', timeouts.idleMs);
+        },
+        ...(body === undefined || body.size === 0
+          ? {}
+          : {
+              body: asRequestBody(
+                uploadChunks(body, {
+                  onProgress: (sentBytes) => {
+                    meter.sentBytes = sentBytes;
+                    watchdog.arm('idle', timeouts.idleMs);
+                    exchange.onProgress?.(sentBytes);
+                  },
+                  onSent: () => {
+                    progress.sent = true;
+                    watchdog.arm('headers', answerMs);
+                    exchange.onSent?.();
+                  },
+                }),
+              ),
+            }),
+      });
+      const headers = toHeaderMap(response.headers);
+      meter.answered(response.statusCode, clock.nowMs());
+      const giveBack = release;
+      const reply = new Reply({
+        subject,
+        status: response.statusCode,
+        headers,
+        url,
+        body: response.body,
+        watchdog,
+        idleMs: timeouts.idleMs,
+        onEnd: (receivedBytes, error) => {
+          giveBack();
+          meter.end(clock.nowMs(), receivedBytes, error);
+        },
+      });
+      return await this.#judge(exchange, reply, credentials);
+    } catch (error) {
+      const reason = watchdog.signal.aborted ? watchdog.signal.reason : error;
+      const failure = exchangeError(subject, reason, progress);
+      watchdog.close();
+      release?.();
+      meter.end(clock.nowMs(), 0, failure);
+      throw failure;
+    }
+  }
+
+  async #judge(exchange: Exchange, reply: Reply, credentials: AuthHeaders): Promise<Attempt> {
+    const { subject } = exchange;
+    const { status, headers } = reply;
+    if ((status >= 200 && status < 300) || exchange.expect?.includes(status) === true) {
+      return { kind: 'reply', reply };
+    }
+    await dropBody(reply);
+    const followed = subject.changes ? CHANGE_REDIRECTS : READ_REDIRECTS;
+    if (followed.has(status)) return { kind: 'redirect', url: this.#redirectTarget(subject, reply) };
+    const error = statusError(subject, status, headers, this.#options.clock.nowMs());
+    if (status === 401) return { kind: 'unauthorized', sent: credentials, error };
+    throw error;
+  }
+
+  #redirectTarget(subject: RequestSubject, { url, status, headers }: Reply): string {
+    const location = headers.location ?? '';
+    if (!URL.canParse(location, url)) {
+      throw makeError(subject, { code: 'protocol', found: `the server answered ${status} without a place to go`, status });
+    }
+    const target = new URL(location, url);
+    if (target.origin !== this.#options.origin) {
+      throw makeError(subject, {
+        code: 'redirect-refused',
+        found: `the server redirects to ${target.origin}`,
+        advice: 'the password is sent nowhere else; use the URL of that server if it is yours',
+        status,
+      });
+    }
+    return target.href;
+  }
+}
+
+/** undici takes any async iterable as a body; its types know only streams. */
+function asRequestBody(chunks: AsyncIterable<Uint8Array>): never {
+  return chunks as never;
+}
+
+/** The status is the answer; a body that breaks off changes nothing about it. */
+async function dropBody(reply: Reply): Promise<void> {
+  try {
+    await reply.discard();
+  } catch (error) {
+    if (!(error instanceof RemoteError) || error.code === 'aborted') throw error;
+  }
+}
+
+/** Times and counts one attempt, and reports it once. */
+class Meter {
+  sentBytes = 0;
+  beginMs: number;
+  readonly #subject: RequestSubject;
+  readonly #queuedAtMs: number;
+  readonly #report: TransportOptions['onResponse'];
+  #status: number | undefined;
+  #answeredAtMs: number | undefined;
+  #reported = false;
+
+  constructor(subject: RequestSubject, nowMs: number, { onResponse }: TransportOptions) {
+    this.#subject = subject;
+    this.#queuedAtMs = nowMs;
+    this.beginMs = nowMs;
+    this.#report = onResponse;
+  }
+
+  answered(status: number, nowMs: number): void {
+    this.#status = status;
+    this.#answeredAtMs = nowMs;
+  }
+
+  end(nowMs: number, receivedBytes: number, error: unknown): void {
+    if (this.#reported) return;
+    this.#reported = true;
+    this.#report?.({
+      method: this.#subject.method,
+      path: this.#subject.path,
+      status: this.#status,
+      error: error instanceof RemoteError ? error.code : undefined,
+      queuedMs: this.beginMs - this.#queuedAtMs,
+      headersMs: (this.#answeredAtMs ?? nowMs) - this.beginMs,
+      totalMs: nowMs - this.beginMs,
+      sentBytes: this.sentBytes,
+      receivedBytes,
+    });
+  }
+}
+

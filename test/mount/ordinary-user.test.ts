@@ -1,0 +1,49 @@
+/** The mount made by an ordinary user, through fusermount3. */
+
+import assert from 'node:assert/strict';
+import { existsSync, statSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { run, sh, skipUnless } from '../support/exec.js';
+import { INFINIMOUNT, type UserIds } from '../support/mount/index.js';
+import { diffTrees, SKIP_MOUNT, startBench, TempDir } from './setup.js';
+
+/** `nobody` of Debian: has no home, no groups and no rights. */
+const NOBODY: UserIds = { uid: 65_534, gid: 65_534 };
+
+const FUSERMOUNT = ['/usr/bin/fusermount3', '/bin/fusermount3'];
+
+function canMountAsUser(): boolean {
+  if (process.getuid?.() !== 0 || !existsSync('/dev/fuse')) return false;
+  return FUSERMOUNT.some((path) => existsSync(path) && (statSync(path).mode & 0o4000) !== 0);
+}
+
+const SKIP =
+  SKIP_MOUNT || skipUnless(canMountAsUser(), 'root to change from, /dev/fuse, and a set-user-id fusermount3');
+
+describe('an ordinary user', { skip: SKIP }, () => {
+  test('mounts, works, and unmounts', async (t) => {
+    const reachable = await run([...INFINIMOUNT, '--version'], { ...NOBODY, env: { HOME: '/tmp' } });
+    if (reachable.code !== 0) {
+      t.skip('the project folder is not readable for another user');
+      return;
+    }
+    using temp = new TempDir('user');
+    await sh('mkdir "$1"; cd "$1"; for i in $(seq 50); do seq $i > f$i; done; chmod -R a+rX ..', [
+      temp.at('source'),
+    ]);
+    await using bench = await startBench({ asUser: NOBODY, env: { HOME: '/tmp' } });
+    const { drive } = bench;
+    await drive.sh('cp -r "$1" copy; diff -r "$1" copy; mv copy/f1 copy/renamed', [temp.at('source')]);
+    const stat = await drive.fs.stat(drive.at('copy', 'f2'));
+    assert.deepEqual([stat.uid, stat.gid], [NOBODY.uid, NOBODY.gid]);
+    // Written in small pieces through the kernel's writeback cache, and read by another handle before the close.
+    await drive.sh(
+      'exec 3>pieces; for i in $(seq 500); do echo $i >&3; done; test "$(wc -l < pieces)" = 500',
+    );
+    await bench.serverHas('pieces', Array.from({ length: 500 }, (_, i) => `${i + 1}\n`).join(''));
+    await sh('mv "$1/f1" "$1/renamed"', [temp.at('source')]);
+    await bench.serverEquals(temp.at('source'), 'copy');
+    assert.equal(await diffTrees(temp.at('source'), bench.onServer('copy')), '');
+    assert.deepEqual(await drive.unmount(), { code: 0, signal: null });
+  });
+});

@@ -1,0 +1,157 @@
+/** Mounts the product through its fixed command line, for tests that see it from outside only. */
+
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type RunOptions, sh } from '../exec.js';
+import { type ExitStatus, type ServedMount, serveMount } from './process.js';
+import { FsWorker, type RemoteFs } from './worker.js';
+
+/** What of a server the mount needs to know; the test servers' handle fits. */
+export interface MountTarget {
+  readonly url: string;
+  readonly user: string;
+  readonly password: string;
+}
+
+export interface UserIds {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface MountOptions {
+  readonly server: MountTarget;
+  /** Kept after the unmount when given; a new one, removed with the drive, when absent. */
+  readonly cacheDir?: string;
+  readonly mountPoint?: string;
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Mounts (and touches the mount) as this user instead of ours. */
+  readonly asUser?: UserIds;
+  readonly readyTimeoutMs?: number;
+}
+
+const PROJECT = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
+
+/** The program of the fixed command line. */
+export const INFINIMOUNT: readonly string[] = [process.execPath, join(PROJECT, 'bin/infinimount.js')];
+
+/** A mounted drive; disposing of it unmounts and removes what it made, whatever state the daemon is in. */
+export class MountedDrive {
+  readonly path: string;
+  readonly cacheDir: string;
+  readonly #served: ServedMount;
+  readonly #worker: FsWorker;
+  readonly #user: UserIds | undefined;
+  readonly #remove: readonly string[];
+
+  constructor(served: ServedMount, cacheDir: string, user: UserIds | undefined, remove: readonly string[]) {
+    this.path = served.mountPoint;
+    this.cacheDir = cacheDir;
+    this.#served = served;
+    this.#user = user;
+    this.#worker = new FsWorker(user ?? {});
+    this.#remove = remove;
+  }
+
+  get pid(): number {
+    return this.#served.pid;
+  }
+
+  get stdout(): string {
+    return this.#served.stdout;
+  }
+
+  get stderr(): string {
+    return this.#served.stderr;
+  }
+
+  /** File operations on the mount, executed in a child process with a time limit each. */
+  get fs(): RemoteFs {
+    return this.#worker.fs;
+  }
+
+  /** The child process behind {@link fs}, to call functions of a module of one's own in. */
+  get worker(): FsWorker {
+    return this.#worker;
+  }
+
+  /** `path` below the mount. */
+  at(...segments: readonly string[]): string {
+    return join(this.path, ...segments);
+  }
+
+  /** Runs `sh -eu` with the mount as working directory and `args` as $1...; throws when it fails or takes too long. */
+  sh(script: string, args: readonly string[] = [], options: RunOptions = {}): Promise<string> {
+    // The cwd option of spawn() would be entered with no time limit; a cd in the shell has one.
+    return sh(`cd ${quote(this.path)}\n${script}`, args, { ...this.#user, ...options });
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#served.kill(signal);
+  }
+
+  /** SIGKILL, then takes the dead mount away; the cache directory stays as it is. */
+  async crash(): Promise<void> {
+    this.#worker.close();
+    await this.#served.crash();
+  }
+
+  /** SIGTERM and wait; how the daemon ended, or undefined when it had to be killed. Keeps the cache directory. */
+  async unmount(): Promise<ExitStatus | undefined> {
+    this.#worker.close();
+    return this.#served.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#worker.close();
+    await this.#served.clear();
+    for (const path of this.#remove) rmSync(path, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** Starts `infinimount mount` and waits for its ready line. */
+export async function mountInfinimount(options: MountOptions): Promise<MountedDrive> {
+  const home = mkdtempSync(join(tmpdir(), 'infinimount-test-'));
+  const give = (path: string) => {
+    if (options.asUser !== undefined) chownSync(path, options.asUser.uid, options.asUser.gid);
+  };
+  chmodSync(home, 0o755);
+  const passwordFile = join(home, 'password');
+  writeFileSync(passwordFile, `${options.server.password}\n`, { mode: 0o600 });
+  give(passwordFile);
+  const cacheDir = options.cacheDir ?? join(home, 'cache');
+  if (options.cacheDir === undefined) {
+    mkdirSync(cacheDir, { mode: 0o700 });
+    give(cacheDir);
+  }
+  const mountPoint = options.mountPoint ?? join(home, 'mnt');
+  if (options.mountPoint === undefined) {
+    mkdirSync(mountPoint);
+    give(mountPoint);
+  }
+  try {
+    const served = await serveMount({
+      argv: [
+        ...INFINIMOUNT,
+        ...['mount', options.server.url, mountPoint, '--user', options.server.user],
+        ...['--password-file', passwordFile, '--cache-dir', cacheDir],
+        ...(options.args ?? []),
+      ],
+      mountPoint,
+      ready: 'stdout-line',
+      ...(options.env === undefined ? {} : { env: options.env }),
+      ...options.asUser,
+      ...(options.readyTimeoutMs === undefined ? {} : { readyTimeoutMs: options.readyTimeoutMs }),
+    });
+    return new MountedDrive(served, cacheDir, options.asUser, [home]);
+  } catch (error) {
+    rmSync(home, { recursive: true, force: true, maxRetries: 3 });
+    throw error;
+  }
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
