@@ -32,7 +32,8 @@ export class BasicAuth implements AuthProvider {
 }
 
 function makeHeaders({ user, password }: BasicCredentials): AuthHeaders {
-  if (user.includes(':')) throw new TypeError('Cannot use the user name: it has a colon, which BASIC cannot carry');
+  if (user.includes(':'))
+    throw new TypeError('Cannot use the user name: it has a colon, which BASIC cannot carry');
   const token = Buffer.from(`${user}:${password.reveal()}`, 'utf8').toString('base64');
   return { authorization: `Basic ${token}` };
 }

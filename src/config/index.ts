@@ -1,6 +1,7 @@
 export {
   type Credentials,
   defaultCacheDir,
+  defaultMountOptions,
   type LogSettings,
   type MountOptions,
   type MountRequest,

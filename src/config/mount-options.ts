@@ -90,16 +90,31 @@ export async function resolveMount(
   const url = checkServerUrl(request.url, { insecureHttp: values['insecure-http'] });
   const caFile = values['ca-file'];
   const cacheDir = values['cache-dir'];
-  const mount: MountOptions = {
+  const mount = fromValues(values, {
     url: url.href,
     mountPoint: absolute(request.directory),
-    extraCaPem: caFile === undefined ? undefined : await readCaFile(absolute(caFile)),
+    cacheDir: cacheDir === undefined ? defaultCacheDir(url, values.user, environment) : absolute(cacheDir),
     credentials: await findCredentials(values, url, file?.password, surroundings),
+    extraCaPem: caFile === undefined ? undefined : await readCaFile(absolute(caFile)),
+  });
+  return { mount, log: { level: values['log-level'], format: values['log-format'] } };
+}
+
+/** What is no mere value of an option: it was read, asked for or derived. */
+type MountTarget = Pick<MountOptions, 'url' | 'mountPoint' | 'cacheDir' | 'credentials' | 'extraCaPem'>;
+
+/** The options of a mount of `target` with every other option at its default. */
+export function defaultMountOptions(target: Omit<MountTarget, 'extraCaPem'>): MountOptions {
+  return fromValues(resolveOptions({ flags: {}, environment: {} }), { ...target, extraCaPem: undefined });
+}
+
+function fromValues(values: OptionValues, target: MountTarget): MountOptions {
+  return {
+    ...target,
     insecureHttp: values['insecure-http'],
     maxConnections: values['max-connections'],
     connectTimeoutMs: values['connect-timeout'],
     readTimeoutMs: values['read-timeout'],
-    cacheDir: cacheDir === undefined ? defaultCacheDir(url, values.user, environment) : absolute(cacheDir),
     cacheSizeBytes: values['cache-size'],
     minFreeSpaceBytes: values['min-free-space'],
     freshnessMs: values.freshness,
@@ -115,7 +130,6 @@ export async function resolveMount(
     volumeSizeBytes: values['volume-size'],
     debugFuse: values['debug-fuse'],
   };
-  return { mount, log: { level: values['log-level'], format: values['log-format'] } };
 }
 
 async function findCredentials(

@@ -1,5 +1,6 @@
 /** What the daemon looks like to the command line: a mount that runs until someone stops it. */
 
+import type { MountOptions } from '../config/index.js';
 import type { Logger } from '../observe/index.js';
 
 /** Why a mount ended. */
@@ -37,3 +38,9 @@ export interface RunningDaemon {
   /** Unmounts and closes; `closed` resolves too. Calling it again, or after the end, gives the same report. */
   stop(reason: 'signal' | 'request'): Promise<StopReport>;
 }
+
+/**
+ * Checks, mounts and serves. Resolves when the mount is ready; rejects with `UserError` for what a person can put right,
+ * and then has left nothing behind.
+ */
+export type StartDaemon = (options: MountOptions, deps: DaemonDeps) => Promise<RunningDaemon>;

@@ -60,7 +60,8 @@ export class SyncEngine implements Sync {
     this.#deps = deps;
     const { state, content, store, clock, random, log } = deps;
     const usage: Usage = {
-      isOpen: (ino) => this.#usage.isOpen(ino),
+      // A body in use is open, even where no handle is: a truncation by path, an upload.
+      isOpen: (ino) => this.#usage.isOpen(ino) || content.peek(ino) !== undefined,
       isOpenForWriting: (ino) => this.#usage.isOpenForWriting(ino),
       isInUse: (ino) => this.#usage.isInUse(ino),
     };

@@ -315,11 +315,7 @@ export class Executor {
         else this.#checkDrained();
         return;
       case 'wait':
-        for (const other of decision.on) {
-          const waiting = this.#blocked.get(other) ?? new Set();
-          waiting.add(ino);
-          this.#blocked.set(other, waiting);
-        }
+        for (const other of decision.on) this.#blockOn(other, ino);
         return;
       case 'run':
         this.#tryStart(ino, decision.op, nowMs);
@@ -342,10 +338,9 @@ export class Executor {
   }
 
   #tryStart(asked: Ino, op: Op, nowMs: number): void {
-    if (this.#running.has(op.ino)) {
-      this.#blockOn(op.ino, asked);
-      return;
-    }
+    // Another node steps aside for this one, which is asked again afterwards.
+    if (op.ino !== asked) this.#blockOn(op.ino, asked);
+    if (this.#running.has(op.ino)) return;
     const waitMs = this.#connectivity.waitMs;
     if (waitMs > 0) {
       this.#schedule(asked, nowMs + waitMs);

@@ -1,7 +1,7 @@
 /** Taking a name away: what unlink(2), rmdir(2) and a rename over a name have in common. Within a transaction only. */
 
 import type { Ino, Ns } from '../base/index.js';
-import type { AliasRecord, NodeRecord, StateTransaction } from '../state/index.js';
+import { type AliasRecord, type NodeRecord, passName, type StateTransaction } from '../state/index.js';
 
 /**
  * Takes a node out of the local tree. Its record stays, for the server to be told and for whoever has it open; the
@@ -9,6 +9,10 @@ import type { AliasRecord, NodeRecord, StateTransaction } from '../state/index.j
  */
 export function detach(tx: StateTransaction, node: NodeRecord, now: Ns): readonly Ino[] {
   if (node.kind === 'alias') return detachAlias(tx, node, now);
+  // A file with other names lives on under one of them, whose record then has the name that goes.
+  const passed = node.kind === 'file' ? passName(tx, node) : undefined;
+  const alias = passed === undefined ? undefined : tx.get(passed);
+  if (alias?.kind === 'alias') return detachAlias(tx, alias, now);
   tx.put({ ...node, local: undefined, ctime: now });
   return [node.ino];
 }

@@ -74,7 +74,8 @@ export class DavClient {
 
 /** Puts the routing in place; doing it again changes nothing. */
 function routeRequests(): void {
-  getPatcher().patch('request', (options: PackageRequest) => {
+  getPatcher().patch('request', async (options: unknown) => {
+    if (!isPackageRequest(options)) throw new TypeError('the webdav package asks without a URL');
     const passage = passageOf(options.data);
     if (passage !== undefined) return passage.run(options);
     return fetch(options.url, {
@@ -84,6 +85,10 @@ function routeRequests(): void {
       ...(isFetchBody(options.data) ? { body: options.data } : {}),
     });
   });
+}
+
+function isPackageRequest(options: unknown): options is PackageRequest {
+  return typeof options === 'object' && options !== null && 'url' in options && 'method' in options;
 }
 
 function passageOf(data: unknown): Passage | undefined {

@@ -53,7 +53,8 @@ export class ConnectionPool {
 
 function traceStart(dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch {
   return (options, handler) => {
-    const onStart = 'onStart' in options && typeof options.onStart === 'function' ? options.onStart : undefined;
+    const onStart =
+      'onStart' in options && typeof options.onStart === 'function' ? options.onStart : undefined;
     if (onStart === undefined) return dispatch(options, handler);
     return dispatch(options, {
       onRequestStart(controller, context) {

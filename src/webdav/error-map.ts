@@ -27,6 +27,11 @@ export class DeadlineError extends Error {
   }
 }
 
+/** The caller's signal; whatever its reason is, the request was called off. */
+export class CalledOffError extends Error {
+  override readonly name = 'CalledOffError';
+}
+
 /** The caller's own bytes could not be had: reading them failed, or they are not as many as announced. */
 export class SourceError extends Error {
   override readonly name = 'SourceError';
@@ -111,13 +116,15 @@ function meaningOfStatus(subject: RequestSubject, status: number, hasRetryAfter:
     return { code: 'not-webdav', advice: 'check that the URL is that of a WebDAV folder' };
   }
   if (plain !== undefined) return plain;
-  if (status >= 300 && status < 400) return { code: 'redirect-refused', advice: 'use the URL that it points to' };
+  if (status >= 300 && status < 400)
+    return { code: 'redirect-refused', advice: 'use the URL that it points to' };
   if (status === 503 && hasRetryAfter) return { code: 'throttled' };
   if (status >= 500) return { code: 'server', advice: 'it is the server that has trouble' };
   if (status === 400 || status === 422) return { code: isListing ? 'protocol' : 'bad-name' };
   if (status === 405) return { code: subject.method === 'MKCOL' ? 'exists' : 'not-supported' };
   if (status === 409) return { code: subject.changes ? 'parent-missing' : 'protocol' };
-  if (status === 412) return { code: subject.method === 'PUT' || subject.method === 'DELETE' ? 'changed' : 'exists' };
+  if (status === 412)
+    return { code: subject.method === 'PUT' || subject.method === 'DELETE' ? 'changed' : 'exists' };
   return { code: 'protocol' };
 }
 
@@ -137,14 +144,19 @@ export function exchangeError(subject: RequestSubject, error: unknown, progress:
   if (error instanceof DeadlineError) {
     const seconds = error.limitMs / 1000;
     if (error.phase === 'connect') {
-      return makeError(subject, { ...base, code: 'unreachable', found: `no connection within ${seconds} s`, advice: LINE });
+      return makeError(subject, {
+        ...base,
+        code: 'unreachable',
+        found: `no connection within ${seconds} s`,
+        advice: LINE,
+      });
     }
     return makeError(subject, { ...base, code: 'timeout', found: `no answer within ${seconds} s` });
   }
   if (error instanceof SourceError) {
     return makeError(subject, { ...base, code: 'aborted', found: error.message });
   }
-  const system = systemErrorCode(error);
+  const system = error instanceof CalledOffError ? undefined : systemErrorCode(error);
   const code = system === undefined ? 'aborted' : meaningOfSystemCode(system, progress.started);
   switch (code) {
     case 'tls':
@@ -155,7 +167,12 @@ export function exchangeError(subject: RequestSubject, error: unknown, progress:
         advice: 'check the host name and the clock, or name the CA file of the server',
       });
     case 'unreachable':
-      return makeError(subject, { ...base, code, found: `no connection to the server (${system})`, advice: LINE });
+      return makeError(subject, {
+        ...base,
+        code,
+        found: `no connection to the server (${system})`,
+        advice: LINE,
+      });
     case 'interrupted':
       return makeError(subject, { ...base, code, found: `the connection ended early (${system})` });
     case 'protocol':
@@ -191,7 +208,8 @@ const INTERRUPTED: ReadonlySet<string> = new Set([
 ]);
 
 /** Codes of OpenSSL as Node names them (https://nodejs.org/api/tls.html, "X509 certificate error codes"). */
-const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERROR_IN_CERT|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME_MISMATCH)|^EPROTO$/;
+const TLS =
+  /^(?:ERR_TLS_|ERR_SSL_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERROR_IN_CERT|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME_MISMATCH)|^EPROTO$/;
 
 type ExchangeCode = 'tls' | 'unreachable' | 'interrupted' | 'protocol' | 'aborted';
 

@@ -7,7 +7,7 @@
  */
 
 import { LRUCache } from 'lru-cache';
-import { type Clock, sleep } from '../base/index.js';
+import type { Clock } from '../base/index.js';
 import type { ETag } from '../remote/index.js';
 
 export interface ParsedTag {
@@ -76,9 +76,8 @@ export class TagBook {
     else this.#youngUntilMs.delete(tag.etag);
   }
 
-  /** Waits, for a second at most, until `etag` is old enough to be strong. */
-  async settle(etag: ETag, signal: AbortSignal | undefined): Promise<void> {
-    const leftMs = (this.#youngUntilMs.get(etag) ?? 0) - this.#clock.nowMs();
-    if (leftMs > 0) await sleep(this.#clock, leftMs, signal);
+  /** Milliseconds, a second or so at most, until `etag` is old enough to be strong. */
+  youngMs(etag: ETag): number {
+    return Math.max(0, (this.#youngUntilMs.get(etag) ?? 0) - this.#clock.nowMs());
   }
 }

@@ -31,7 +31,11 @@ export function parseRetryAfter(text: string | undefined, nowMs: number): number
   if (text === undefined) return undefined;
   const trimmed = text.trim();
   const atMs = parseHttpDate(trimmed);
-  const ms = /^\d{1,9}$/.test(trimmed) ? Number(trimmed) * 1000 : atMs === undefined ? undefined : atMs - nowMs;
+  const ms = /^\d{1,9}$/.test(trimmed)
+    ? Number(trimmed) * 1000
+    : atMs === undefined
+      ? undefined
+      : atMs - nowMs;
   return ms === undefined ? undefined : Math.min(Math.max(0, ms), MAX_RETRY_AFTER_MS);
 }
 

@@ -1,6 +1,7 @@
 /** A successful answer of the server: status, headers and a body that ends well or with an error, never short in silence. */
 
 import type { Dispatcher } from 'undici';
+import { isRemoteError } from '../remote/index.js';
 import { exchangeError, makeError, type RequestSubject } from './error-map.js';
 import { type HeaderMap, parseLength } from './headers.js';
 import type { Watchdog } from './watchdog.js';
@@ -70,12 +71,31 @@ export class Reply {
     }
   }
 
+  /** Gives the body up with its connection, where reading it to its end may take long. */
+  abandon(): void {
+    if (this.#state !== 'fresh') return;
+    this.#state = 'reading';
+    this.#parts.body.on('error', ignoreLateError).destroy();
+    this.#end(undefined);
+  }
+
   /** Reads and drops what is left, so that the connection can be used again; gives it up where that is much. */
   async discard(): Promise<void> {
     let left = DRAIN_BYTES;
     for await (const chunk of this.chunks()) {
       left -= chunk.length;
       if (left < 0) break;
+    }
+  }
+
+  /**
+   * Ends an exchange whose headers say all: the body is dropped, and one that breaks off changes nothing about the answer.
+   */
+  async settle(): Promise<void> {
+    try {
+      await this.discard();
+    } catch (error) {
+      if (!isRemoteError(error) || error.code === 'aborted') throw error;
     }
   }
 

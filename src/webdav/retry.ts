@@ -1,7 +1,7 @@
 /** Repeating what only reads, after passing trouble: jittered back-off within a deadline, Retry-After honoured. */
 
-import { type Clock, sleep } from '../base/index.js';
-import { isRemoteError, type RemoteErrorCode } from '../remote/index.js';
+import { type Clock, quote, sleep } from '../base/index.js';
+import { isRemoteError, RemoteError, type RemoteErrorCode } from '../remote/index.js';
 
 export interface RetryPolicy {
   readonly clock: Clock;
@@ -38,12 +38,17 @@ export async function withRetries<T>(
       if (!isRemoteError(error) || !PASSING.has(error.code) || attempt >= MAX_ATTEMPTS) throw error;
       const jitteredMs = FIRST_WAIT_MS * 2 ** (attempt - 1) * (0.5 + random());
       const waitMs = Math.max(jitteredMs, error.retryAfterMs ?? 0);
-      if (clock.nowMs() + waitMs > giveUpAtMs || signal?.aborted === true) throw error;
+      if (clock.nowMs() + waitMs > giveUpAtMs) throw error;
       try {
         await sleep(clock, waitMs, signal);
-      } catch {
-        // Called off while waiting: the error that is waited out says more than the signal.
-        throw error;
+      } catch (cause) {
+        const { method, path } = error;
+        throw new RemoteError('aborted', `Cannot repeat ${method} ${quote(path)}: it was called off`, {
+          method,
+          path,
+          outcome: 'none',
+          cause,
+        });
       }
     }
   }

@@ -34,8 +34,10 @@ export interface Exchange {
   readonly signal?: AbortSignal;
   readonly onProgress?: (sentBytes: number) => void;
   readonly onSent?: () => void;
-  /** Statuses beside 2xx that the caller reads itself; redirects among them are not followed. */
+  /** Statuses beside 2xx that the caller reads itself. */
   readonly expect?: readonly number[];
+  /** A redirect that only adds a slash says that the resource is a collection; the caller reads it itself. */
+  readonly expectsSlashRedirect?: boolean;
 }
 
 /** Redirects in a row that are followed. */
@@ -110,7 +112,7 @@ export class Transport {
     const meter = new Meter(subject, clock.nowMs(), this.#options);
     let release: (() => void) | undefined;
     try {
-      release = await this.#slots.acquire(exchange.signal);
+      release = await this.#slots.acquire(watchdog.signal);
       meter.beginMs = clock.nowMs();
       const credentials = await auth.authorize({ method: subject.method, url });
       const answerMs = subject.changes ? timeouts.changeMs : timeouts.headersMs;
@@ -175,10 +177,10 @@ export class Transport {
   async #judge(exchange: Exchange, reply: Reply, credentials: AuthHeaders): Promise<Attempt> {
     const { subject } = exchange;
     const { status, headers } = reply;
-    if ((status >= 200 && status < 300) || exchange.expect?.includes(status) === true) {
-      return { kind: 'reply', reply };
-    }
-    await dropBody(reply);
+    const isExpected = exchange.expect?.includes(status) === true;
+    const isSlash = exchange.expectsSlashRedirect === true && addsSlash(reply);
+    if ((status >= 200 && status < 300) || isExpected || isSlash) return { kind: 'reply', reply };
+    await reply.settle();
     const followed = subject.changes ? CHANGE_REDIRECTS : READ_REDIRECTS;
     if (followed.has(status)) return { kind: 'redirect', url: this.#redirectTarget(subject, reply) };
     const error = statusError(subject, status, headers, this.#options.clock.nowMs());
@@ -189,7 +191,11 @@ export class Transport {
   #redirectTarget(subject: RequestSubject, { url, status, headers }: Reply): string {
     const location = headers.location ?? '';
     if (!URL.canParse(location, url)) {
-      throw makeError(subject, { code: 'protocol', found: `the server answered ${status} without a place to go`, status });
+      throw makeError(subject, {
+        code: 'protocol',
+        found: `the server answered ${status} without a place to go`,
+        status,
+      });
     }
     const target = new URL(location, url);
     if (target.origin !== this.#options.origin) {
@@ -204,18 +210,17 @@ export class Transport {
   }
 }
 
+/** Whether an answer is a redirect to the same URL with a slash at its end. */
+function addsSlash({ url, status, headers }: Reply): boolean {
+  const location = headers.location ?? '';
+  return (
+    READ_REDIRECTS.has(status) && URL.canParse(location, url) && new URL(location, url).href === `${url}/`
+  );
+}
+
 /** undici takes any async iterable as a body; its types know only streams. */
 function asRequestBody(chunks: AsyncIterable<Uint8Array>): never {
   return chunks as never;
-}
-
-/** The status is the answer; a body that breaks off changes nothing about it. */
-async function dropBody(reply: Reply): Promise<void> {
-  try {
-    await reply.discard();
-  } catch (error) {
-    if (!(error instanceof RemoteError) || error.code === 'aborted') throw error;
-  }
 }
 
 /** Times and counts one attempt, and reports it once. */
@@ -257,4 +262,3 @@ class Meter {
     });
   }
 }
-

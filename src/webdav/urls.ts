@@ -59,7 +59,8 @@ export class UrlSpace {
     const last = segments[expected.length];
     if (last === undefined) return { kind: 'self' };
     const name = toName(last);
-    const path = name === undefined ? undefined : toRemotePath([...asked.split('/').slice(1), name].filter(notEmpty));
+    const path =
+      name === undefined ? undefined : toRemotePath([...asked.split('/').slice(1), name].filter(notEmpty));
     return path === undefined ? { kind: 'skipped', reason: 'bad-name' } : { kind: 'child', path };
   }
 }

@@ -1,7 +1,7 @@
 /** The deadline of one exchange: one timer on the injected clock, armed anew for each phase, and the caller's signal. */
 
 import type { Clock, Timer } from '../base/index.js';
-import { DeadlineError } from './error-map.js';
+import { CalledOffError, DeadlineError } from './error-map.js';
 
 export class Watchdog {
   readonly #clock: Clock;
@@ -13,7 +13,7 @@ export class Watchdog {
   constructor(clock: Clock, outer: AbortSignal | undefined) {
     this.#clock = clock;
     this.#outer = outer;
-    this.#onOuterAbort = () => this.#controller.abort(outer?.reason);
+    this.#onOuterAbort = () => this.abort(new CalledOffError('called off', { cause: outer?.reason }));
     if (outer?.aborted === true) this.#onOuterAbort();
     else outer?.addEventListener('abort', this.#onOuterAbort, { once: true });
   }

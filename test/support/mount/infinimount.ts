@@ -34,8 +34,11 @@ export interface MountOptions {
 
 const PROJECT = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 
-/** The program of the fixed command line. */
-export const INFINIMOUNT: readonly string[] = [process.execPath, join(PROJECT, 'bin/infinimount.js')];
+/** The program of the fixed command line; `INFINIMOUNT_BIN` names that of an installed package to test instead. */
+export const INFINIMOUNT: readonly string[] = [
+  process.execPath,
+  process.env.INFINIMOUNT_BIN ?? join(PROJECT, 'bin/infinimount.js'),
+];
 
 /** A mounted drive; disposing of it unmounts and removes what it made, whatever state the daemon is in. */
 export class MountedDrive {

@@ -8,7 +8,18 @@ import type { Clock, Ino, Name, Ns, Timer } from '../../../src/base/index.js';
 import { ROOT_INO, toName } from '../../../src/base/index.js';
 import { MemoryContentStore } from '../../../src/content/index.js';
 import type { ETag, Quota } from '../../../src/remote/index.js';
-import { type FileRecord, type MemoryStateStore, openMemoryState } from '../../../src/state/index.js';
+import {
+  type AliasRecord,
+  type Base,
+  contentGen,
+  type FileRecord,
+  type MemoryStateStore,
+  type NodeRecord,
+  openMemoryState,
+  type Place,
+  type StateTransaction,
+  type StateView,
+} from '../../../src/state/index.js';
 import type { Invalidation, Sync, Usage } from '../../../src/sync/index.js';
 import {
   type Caller,
@@ -266,20 +277,36 @@ export function makeWorld(options: Partial<VfsOptions> = {}): World {
       });
     },
     uploadAll() {
-      for (const ino of [...state.dirty()]) {
-        state.transact((tx) => {
+      const dirty = [...state.dirty()];
+      state.transact((tx) => {
+        // All at once: what is in a name's way goes with what takes its place.
+        for (const ino of dirty) {
           const record = tx.get(ino);
-          if (record?.local === undefined || record.kind === 'symlink') return;
-          const gen = record.kind === 'file' ? record.gen : 1;
-          const size = record.kind === 'file' ? record.size : 0;
-          tx.put({
-            ...record,
-            base: { ...record.local, etag: `"${ino}-${gen}"` as ETag, size, mtimeMs: 0, gen },
-          });
-        });
-      }
+          if (record !== undefined) tx.put({ ...record, base: undefined });
+        }
+        for (const ino of dirty) {
+          const record = tx.get(ino);
+          if (record?.local !== undefined) tx.put({ ...record, base: confirmed(tx, record, record.local) });
+          else if (record?.kind === 'alias') forgetAlias(tx, record);
+        }
+      });
+      for (const ino of dirty) if (sync.usage?.isInUse(ino) === false) sync.unused(ino);
     },
   };
+}
+
+function confirmed(view: StateView, record: NodeRecord, place: Place): Base {
+  const gen = contentGen(record, view);
+  const size = record.kind === 'file' ? record.size : 0;
+  return { ...place, etag: `"${record.ino}-${gen}"` as ETag, size, mtimeMs: 0, gen };
+}
+
+function forgetAlias(tx: StateTransaction, alias: AliasRecord): void {
+  const target = tx.get(alias.target);
+  if (target?.kind === 'file') {
+    tx.put({ ...target, aliases: target.aliases.filter((ino) => ino !== alias.ino) });
+  }
+  tx.remove(alias.ino);
 }
 
 export function nameOf(text: string): Name {

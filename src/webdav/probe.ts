@@ -1,0 +1,158 @@
+/**
+ * Finds out what the server honours. One request to the root, then a file of its own in it, which is removed whatever
+ * happens:
+ *
+ * 1. `OPTIONS` of the root: the `DAV` header says whether there are locks (class 2); at the same time
+ *    `PUT` of the probe's file with 16 bytes: whether the answer carries an ETag. A server that refuses it is taken as
+ *    read-only and nothing more is tried.
+ * 2. At the same time, each refused by a server that honours it: `PUT` with `If-None-Match: *`, `PUT` with an
+ *    `If-Match` that cannot match (412 both); `GET` of two bytes (206); `PROPPATCH` of a property of our own (200 inside).
+ * 3. `DELETE` of the probe's file.
+ */
+
+import { toName } from '../base/index.js';
+import {
+  type Capabilities,
+  isRemoteError,
+  joinRemote,
+  REMOTE_ROOT,
+  RemoteError,
+  type RemotePath,
+  type RequestOptions,
+} from '../remote/index.js';
+import type { DavContext } from './context.js';
+import type { RequestSubject } from './error-map.js';
+import { parseTag } from './etags.js';
+import { readResponses } from './propfind.js';
+import type { Reply } from './reply.js';
+import type { Exchange } from './transport.js';
+
+const PROBE_PREFIX = '.infinimount-probe-';
+const PROBE_TEXT = Buffer.from('infinimount test');
+const IMPOSSIBLE_TAG = '"infinimount-no-such-version"';
+const PROPERTY_UPDATE = Buffer.from(
+  '<?xml version="1.0" encoding="utf-8"?>\n<propertyupdate xmlns="DAV:"><set><prop>' +
+    '<probe xmlns="https://infinimount.invalid/ns">1</probe></prop></set></propertyupdate>',
+);
+
+/** Rejects when the server cannot be reached or refuses the credentials; a read-only server is no error. */
+export async function probe(context: DavContext, { signal }: RequestOptions = {}): Promise<Capabilities> {
+  const prober = new Prober(context, signal);
+  const [locks, hasFile] = await Promise.all([prober.hasLocks(), prober.makeFile()]);
+  context.found.learn({ lock: locks });
+  if (!hasFile) return context.found.current;
+  try {
+    const [ifNoneMatch, ifMatch, ranges, deadProperties] = await Promise.all([
+      prober.refusesWrite({ 'if-none-match': '*' }),
+      prober.refusesWrite({ 'if-match': IMPOSSIBLE_TAG }),
+      prober.servesRange(),
+      prober.keepsProperty(),
+    ]);
+    context.found.learn({ ifNoneMatch, ifMatch, ranges, deadProperties });
+  } finally {
+    await prober.removeFile();
+  }
+  return context.found.current;
+}
+
+class Prober {
+  readonly #context: DavContext;
+  readonly #signal: AbortSignal | undefined;
+  readonly #path: RemotePath;
+
+  constructor(context: DavContext, signal: AbortSignal | undefined) {
+    this.#context = context;
+    this.#signal = signal;
+    const suffix = Math.floor(context.random() * 2 ** 48).toString(36);
+    const name = toName(`${PROBE_PREFIX}${suffix}`);
+    if (name === undefined) throw new Error('the probe has no name');
+    this.#path = joinRemote(REMOTE_ROOT, name);
+  }
+
+  async hasLocks(): Promise<boolean | undefined> {
+    const reply = await this.#try('OPTIONS', REMOTE_ROOT, {});
+    await reply?.settle();
+    const classes = reply?.headers.dav;
+    return classes?.split(',').some((each) => each.trim() === '2');
+  }
+
+  async makeFile(): Promise<boolean> {
+    const reply = await this.#try('PUT', this.#path, { 'if-none-match': '*' }, PROBE_TEXT);
+    if (reply === undefined) return false;
+    await reply.settle();
+    this.#context.found.learn({ etagOnPut: parseTag(reply.headers.etag) !== undefined });
+    return true;
+  }
+
+  /** Whether a write with a condition that fails is refused. */
+  async refusesWrite(condition: Readonly<Record<string, string>>): Promise<boolean | undefined> {
+    const reply = await this.#try('PUT', this.#path, condition, PROBE_TEXT, [412]);
+    await reply?.settle();
+    return reply === undefined ? undefined : reply.status === 412;
+  }
+
+  async servesRange(): Promise<boolean | undefined> {
+    const reply = await this.#try('GET', this.#path, { range: 'bytes=1-2' });
+    await reply?.settle();
+    return reply === undefined ? undefined : reply.status === 206;
+  }
+
+  async keepsProperty(): Promise<boolean> {
+    const headers = { 'content-type': 'application/xml; charset=utf-8' };
+    const reply = await this.#try('PROPPATCH', this.#path, headers, PROPERTY_UPDATE);
+    if (reply?.status !== 207) {
+      await reply?.settle();
+      return false;
+    }
+    let isKept = false;
+    for await (const responses of readResponses(this.#subject('PROPPATCH', this.#path), reply)) {
+      isKept ||= responses.some(({ status }) => status >= 200 && status < 300);
+    }
+    return isKept;
+  }
+
+  /** Not called off with the rest: the file must not stay behind. */
+  async removeFile(): Promise<void> {
+    const reply = await this.#context.client.send({
+      subject: this.#subject('DELETE', this.#path),
+      url: this.#context.urls.urlOf(this.#path, false),
+      headers: { depth: 'infinity' },
+      expect: [404],
+    });
+    await reply.settle();
+  }
+
+  /** Undefined where the server answers with a refusal; rejects where it does not answer or refuses the credentials. */
+  async #try(
+    method: string,
+    path: RemotePath,
+    headers: Readonly<Record<string, string>>,
+    content?: Uint8Array,
+    expect: readonly number[] = [],
+  ): Promise<Reply | undefined> {
+    const exchange: Exchange = {
+      subject: this.#subject(method, path),
+      url: this.#context.urls.urlOf(path, path === REMOTE_ROOT),
+      headers: content === undefined ? headers : { 'content-length': String(content.length), ...headers },
+      ...(content === undefined ? {} : { body: { size: content.length, open: () => content } }),
+      expect,
+      ...(this.#signal === undefined ? {} : { signal: this.#signal }),
+    };
+    try {
+      return await this.#context.client.send(exchange);
+    } catch (error) {
+      const isRefusal = error instanceof RemoteError && error.status !== undefined;
+      if (isRefusal && !isRemoteError(error, 'unauthorized')) return undefined;
+      throw error;
+    }
+  }
+
+  #subject(method: string, path: RemotePath): RequestSubject {
+    return {
+      method,
+      action: 'probe',
+      path,
+      changes: method === 'PUT' || method === 'DELETE' || method === 'PROPPATCH',
+    };
+  }
+}

@@ -1,0 +1,21 @@
+import type { Workload } from '../types.js';
+import { git } from './git.js';
+import { list, walk, walkLarge } from './listing.js';
+import { readHead, readLarge, readRandom, readRandomSlow, readSmall } from './reading.js';
+import { writeLarge, writePieces, writeSmall } from './writing.js';
+
+/** In the order of the table. */
+export const WORKLOADS: readonly Workload[] = [
+  walk,
+  list,
+  readLarge,
+  readRandom,
+  readRandomSlow,
+  readHead,
+  readSmall,
+  writeSmall,
+  writeLarge,
+  writePieces,
+  git,
+  walkLarge,
+];

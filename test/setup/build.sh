@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Installs the npm packages of the lock file where they are not there yet, and compiles where the source is newer.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+# npm writes this file at the end of an installation.
+installed=node_modules/.package-lock.json
+if [ ! -e "$installed" ] || [ package-lock.json -nt "$installed" ]; then
+  # The package's own `prepare` compiles.
+  npm ci --no-audit --no-fund
+elif [ ! -e dist/cli/main.js ] || [ -n "$(find src tsconfig.json -newer dist/cli/main.js -print -quit)" ]; then
+  npm run --silent build
+fi
