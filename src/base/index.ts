@@ -3,6 +3,7 @@ export * from './clock.js';
 export * from './disk.js';
 export * from './heap.js';
 export * from './log.js';
+export * from './maybe.js';
 export * from './name.js';
 export * from './range-set.js';
 export * from './secret.js';

@@ -8,13 +8,17 @@ import { quote, systemErrorCode, UserError } from '../base/index.js';
 /** Where to look; tests look elsewhere. */
 export interface KernelSurroundings {
   readonly device: string;
-  /** The search path for programs, as in `PATH`. */
-  readonly searchPath: string;
+  /** Directories of programs. */
+  readonly searchPath: readonly string[];
   readonly fuseConf: string;
 }
 
+/** Where distributions put the program, whatever `PATH` says. */
+const USUAL_DIRECTORIES = ['/usr/bin', '/bin', '/usr/local/bin'];
+
 export function kernelSurroundings(): KernelSurroundings {
-  return { device: '/dev/fuse', searchPath: process.env.PATH ?? '', fuseConf: '/etc/fuse.conf' };
+  const searchPath = [...(process.env.PATH ?? '').split(delimiter), ...USUAL_DIRECTORIES];
+  return { device: '/dev/fuse', searchPath, fuseConf: '/etc/fuse.conf' };
 }
 
 /** CAP_SYS_ADMIN in linux/capability.h. */
@@ -58,11 +62,7 @@ async function checkDevice(device: string, privileged: boolean): Promise<void> {
   }
 }
 
-/** Directories searched besides the search path: where distributions put the program. */
-const USUAL_DIRECTORIES = ['/usr/bin', '/bin', '/usr/local/bin'];
-
-async function checkHelper(searchPath: string): Promise<void> {
-  const directories = searchPath === '' ? [] : [...searchPath.split(delimiter), ...USUAL_DIRECTORIES];
+async function checkHelper(directories: readonly string[]): Promise<void> {
   for (const directory of directories) {
     if (await isExecutable(join(directory, 'fusermount3'))) return;
   }

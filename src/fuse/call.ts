@@ -27,6 +27,8 @@ export class Call implements RequestContext {
   /** When the request was taken, for the observer; 0 when nobody observes. */
   startedMs = 0;
   interrupted = false;
+  /** The session answered in the handler's stead, at its end; what the handler still says is dropped. */
+  abandoned = false;
   readonly #pool: BufferPool;
   #reply: Lease | undefined;
   #received: Lease | undefined;

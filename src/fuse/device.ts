@@ -155,7 +155,11 @@ export class Device {
       } else if (length === -ERRNO.EAGAIN) {
         // A reply that is still to come out of a promise must not wait behind a look at the device.
         if (waitsForUs) break;
-        if (count === 0 || this.#lingerTime === undefined || this.#lingerSet.waitHere(this.#lingerTime) <= 0) {
+        if (
+          count === 0 ||
+          this.#lingerTime === undefined ||
+          this.#lingerSet.waitHere(this.#lingerTime) <= 0
+        ) {
           this.#wait();
           return;
         }

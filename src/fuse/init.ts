@@ -1,7 +1,14 @@
 /** The INIT negotiation: which protocol version and features a session runs with. */
 
-import { DEFAULT_MAX_PAGES, FUSE_MAJOR, FUSE_MAX_MINOR, FUSE_MIN_MINOR, MAX_MAX_PAGES, PAGE_BYTES } from './abi.js';
-import { INIT_IN, INIT_IN_COMPAT, INIT_OUT } from './layouts.js';
+import {
+  DEFAULT_MAX_PAGES,
+  FUSE_MAJOR,
+  FUSE_MAX_MINOR,
+  FUSE_MIN_MINOR,
+  MAX_MAX_PAGES,
+  PAGE_BYTES,
+} from './abi.js';
+import { INIT_IN, INIT_IN_COMPAT, type INIT_OUT } from './layouts.js';
 
 /** INIT flags (FUSE_* of linux/fuse.h): bit, and the minor version that brought it. */
 export const INIT_FLAGS = {
@@ -170,7 +177,8 @@ export function decodeInit(view: DataView, base: number, length: number): InitIn
 export function negotiate(offer: InitIn, options: InitOptions, hasReaddirplus: boolean): Negotiated {
   const ceiling = Math.min(options.maxMinor ?? FUSE_MAX_MINOR, FUSE_MAX_MINOR);
   const minor = Math.min(offer.minor, ceiling);
-  if (offer.major !== FUSE_MAJOR || minor < FUSE_MIN_MINOR) throw new ProtocolVersionError(offer.major, offer.minor);
+  if (offer.major !== FUSE_MAJOR || minor < FUSE_MIN_MINOR)
+    throw new ProtocolVersionError(offer.major, offer.minor);
   const masked = new Set(options.maskInitFlags ?? []);
   const offered = (flag: InitFlag): boolean =>
     offer.flags.has(flag) && !masked.has(flag) && INIT_FLAGS[flag].since <= minor;

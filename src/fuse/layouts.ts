@@ -63,7 +63,12 @@ export const KSTATFS = defineStruct('fuse_kstatfs', {
   spare: 'pad24',
 });
 
-export const FILE_LOCK = defineStruct('fuse_file_lock', { start: 'u64', end: 'u64', type: 'u32', pid: 'u32' });
+export const FILE_LOCK = defineStruct('fuse_file_lock', {
+  start: 'u64',
+  end: 'u64',
+  type: 'u32',
+  pid: 'u32',
+});
 
 export const IN_HEADER = defineStruct('fuse_in_header', {
   len: 'u32',
@@ -118,7 +123,12 @@ export const STATX_OUT = defineStruct('fuse_statx_out', {
   stat: STATX,
 });
 
-export const MKNOD_IN = defineStruct('fuse_mknod_in', { mode: 'u32', rdev: 'u32', umask: 'u32', padding: 'pad4' });
+export const MKNOD_IN = defineStruct('fuse_mknod_in', {
+  mode: 'u32',
+  rdev: 'u32',
+  umask: 'u32',
+  padding: 'pad4',
+});
 export const MKDIR_IN = defineStruct('fuse_mkdir_in', { mode: 'u32', umask: 'u32' });
 export const RENAME_IN = defineStruct('fuse_rename_in', { newdir: 'u64' });
 export const RENAME2_IN = defineStruct('fuse_rename2_in', { newdir: 'u64', flags: 'u32', padding: 'pad4' });
@@ -262,7 +272,12 @@ export const FALLOCATE_IN = defineStruct('fuse_fallocate_in', {
   mode: 'u32',
   padding: 'pad4',
 });
-export const LSEEK_IN = defineStruct('fuse_lseek_in', { fh: 'u64', offset: 'u64', whence: 'u32', padding: 'pad4' });
+export const LSEEK_IN = defineStruct('fuse_lseek_in', {
+  fh: 'u64',
+  offset: 'u64',
+  whence: 'u32',
+  padding: 'pad4',
+});
 export const LSEEK_OUT = defineStruct('fuse_lseek_out', { offset: 'u64' });
 export const COPY_FILE_RANGE_IN = defineStruct('fuse_copy_file_range_in', {
   fh_in: 'u64',

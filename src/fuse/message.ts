@@ -64,9 +64,11 @@ export class Message {
   /** Checks the length fields of the header. */
   checkLengths(): void {
     const told = this.view.getUint32(AT.len, true);
-    if (told !== this.length) throw new MalformedRequest(`header says ${told} bytes, received ${this.length}`);
+    if (told !== this.length)
+      throw new MalformedRequest(`header says ${told} bytes, received ${this.length}`);
     const extensions = this.view.getUint16(AT.total_extlen, true) * EXTENSION_UNIT_BYTES;
-    if (extensions > this.length - IN_HEADER_BYTES) throw new MalformedRequest('extensions beyond the message');
+    if (extensions > this.length - IN_HEADER_BYTES)
+      throw new MalformedRequest('extensions beyond the message');
     this.#end = this.length - extensions;
   }
 

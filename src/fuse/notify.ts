@@ -125,7 +125,11 @@ export class Notifier {
    * Drops the entry `name` of a directory, a remembered "no such name" as well, with everything cached below it.
    * `expireOnly` (7.38) lets it expire instead: the next use asks again, open files and mounts below stay.
    */
-  invalEntry(parent: number, name: string, options?: { readonly expireOnly: boolean }): Promise<NotifyOutcome> {
+  invalEntry(
+    parent: number,
+    name: string,
+    options?: { readonly expireOnly: boolean },
+  ): Promise<NotifyOutcome> {
     const text = Buffer.from(`${name}\0`);
     const flags = options?.expireOnly ? EXPIRE_ONLY : 0;
     const body = { parent: BigInt(parent), namelen: text.length - 1, flags };

@@ -8,9 +8,20 @@
  * ENOSYS for a success there.
  */
 
-import { FATTR, FSYNC_FDATASYNC, GETATTR_FH, LK_FLOCK, OPEN_KILL_SUIDGID, READ_LOCKOWNER } from './abi.js';
-import { RELEASE_FLOCK_UNLOCK, RELEASE_FLUSH, SETXATTR_ACL_KILL_SGID } from './abi.js';
-import { WRITE_CACHE, WRITE_KILL_SUIDGID, WRITE_LOCKOWNER } from './abi.js';
+import {
+  FATTR,
+  FSYNC_FDATASYNC,
+  GETATTR_FH,
+  LK_FLOCK,
+  OPEN_KILL_SUIDGID,
+  READ_LOCKOWNER,
+  RELEASE_FLOCK_UNLOCK,
+  RELEASE_FLUSH,
+  SETXATTR_ACL_KILL_SGID,
+  WRITE_CACHE,
+  WRITE_KILL_SUIDGID,
+  WRITE_LOCKOWNER,
+} from './abi.js';
 import type { Call } from './call.js';
 import { DirentWriter } from './dirents.js';
 import { type ErrnoName, FuseError, MalformedRequest } from './errno.js';
@@ -62,7 +73,9 @@ export interface OpcodeRow {
   readonly bind: (handlers: h.FuseHandlers) => Serve | undefined;
 }
 
-type Shape = Partial<Pick<OpcodeRow, 'in' | 'inCompat' | 'strings' | 'data' | 'out' | 'outData' | 'missing'>> & {
+type Shape = Partial<
+  Pick<OpcodeRow, 'in' | 'inCompat' | 'strings' | 'data' | 'out' | 'outData' | 'missing'>
+> & {
   readonly since?: number;
 };
 
@@ -112,7 +125,10 @@ function refused(name: string, number: number, shape: Shape): OpcodeRow {
 
 const nothing = (): void => {};
 const node = (_message: Message, call: Call): h.NodeRequest => ({ nodeId: call.nodeId });
-const named = (message: Message, call: Call): h.NameRequest => ({ parent: call.nodeId, name: message.string() });
+const named = (message: Message, call: Call): h.NameRequest => ({
+  parent: call.nodeId,
+  name: message.string(),
+});
 
 function entry(reply: Reply, value: h.EntryReply | h.NegativeEntryReply, call: Call): void {
   call.handedOver = value.nodeId;
@@ -280,7 +296,11 @@ function write(message: Message, call: Call): h.WriteRequest {
 function flush(message: Message, call: Call): h.FlushRequest {
   const at = message.struct(l.FLUSH_IN);
   const to = l.FLUSH_IN.at;
-  return { nodeId: call.nodeId, fh: message.u53(at + to.fh, 'EINVAL'), lockOwner: message.u64(at + to.lock_owner) };
+  return {
+    nodeId: call.nodeId,
+    fh: message.u53(at + to.fh, 'EINVAL'),
+    lockOwner: message.u64(at + to.lock_owner),
+  };
 }
 
 function fsync(message: Message, call: Call): h.FsyncRequest {
@@ -316,7 +336,7 @@ function readdir(plus: boolean) {
   };
 }
 
-function direntsReply(reply: Reply, _value: void, call: Call): void {
+function direntsReply(reply: Reply, _value: unknown, call: Call): void {
   reply.claim(call.entries?.length ?? 0);
 }
 
@@ -422,9 +442,30 @@ function copyFileRange(message: Message, call: Call): h.CopyFileRangeRequest {
 export const OPCODES: readonly OpcodeRow[] = [
   handled('LOOKUP', 1, { strings: 1, out: [l.ENTRY_OUT] }, (on) => on.lookup, named, entry),
   driver('FORGET', 2, false, { in: l.FORGET_IN }),
-  handled('GETATTR', 3, { in: l.GETATTR_IN, out: [l.ATTR_OUT] }, (on) => on.getattr, getattr, (r, v) => r.attr(v)),
-  handled('SETATTR', 4, { in: l.SETATTR_IN, out: [l.ATTR_OUT] }, (on) => on.setattr, setattr, (r, v) => r.attr(v)),
-  handled('READLINK', 5, { outData: 'text' }, (on) => on.readlink, node, (r, v) => r.data(Buffer.from(v))),
+  handled(
+    'GETATTR',
+    3,
+    { in: l.GETATTR_IN, out: [l.ATTR_OUT] },
+    (on) => on.getattr,
+    getattr,
+    (r, v) => r.attr(v),
+  ),
+  handled(
+    'SETATTR',
+    4,
+    { in: l.SETATTR_IN, out: [l.ATTR_OUT] },
+    (on) => on.setattr,
+    setattr,
+    (r, v) => r.attr(v),
+  ),
+  handled(
+    'READLINK',
+    5,
+    { outData: 'text' },
+    (on) => on.readlink,
+    node,
+    (r, v) => r.data(Buffer.from(v)),
+  ),
   handled(
     'SYMLINK',
     6,
@@ -439,7 +480,14 @@ export const OPCODES: readonly OpcodeRow[] = [
   handled('RMDIR', 11, { strings: 1 }, (on) => on.rmdir, named, nothing),
   handled('RENAME', 12, { in: l.RENAME_IN, strings: 2 }, (on) => on.rename, rename(l.RENAME_IN), nothing),
   handled('LINK', 13, { in: l.LINK_IN, strings: 1, out: [l.ENTRY_OUT] }, (on) => on.link, link, entry),
-  handled('OPEN', 14, { in: l.OPEN_IN, out: [l.OPEN_OUT] }, (on) => on.open, open, (r, v) => r.open(v)),
+  handled(
+    'OPEN',
+    14,
+    { in: l.OPEN_IN, out: [l.OPEN_OUT] },
+    (on) => on.open,
+    open,
+    (r, v) => r.open(v),
+  ),
   handled(
     'READ',
     15,
@@ -456,7 +504,14 @@ export const OPCODES: readonly OpcodeRow[] = [
     write,
     (r, v) => r.size(v),
   ),
-  handled('STATFS', 17, { out: [l.STATFS_OUT] }, (on) => on.statfs, node, (r, v) => r.statfs(v)),
+  handled(
+    'STATFS',
+    17,
+    { out: [l.STATFS_OUT] },
+    (on) => on.statfs,
+    node,
+    (r, v) => r.statfs(v),
+  ),
   handled('RELEASE', 18, { in: l.RELEASE_IN }, (on) => on.release, release, nothing),
   handled('FSYNC', 20, { in: l.FSYNC_IN, missing: 'EOPNOTSUPP' }, (on) => on.fsync, fsync, nothing),
   handled(
@@ -499,7 +554,14 @@ export const OPCODES: readonly OpcodeRow[] = [
   ),
   handled('FLUSH', 25, { in: l.FLUSH_IN }, (on) => on.flush, flush, nothing),
   driver('INIT', 26, true, { in: l.INIT_IN, inCompat: l.INIT_IN_COMPAT, out: [l.INIT_OUT] }),
-  handled('OPENDIR', 27, { in: l.OPEN_IN, out: [l.OPEN_OUT] }, (on) => on.opendir, open, (r, v) => r.open(v)),
+  handled(
+    'OPENDIR',
+    27,
+    { in: l.OPEN_IN, out: [l.OPEN_OUT] },
+    (on) => on.opendir,
+    open,
+    (r, v) => r.open(v),
+  ),
   handled(
     'READDIR',
     28,
@@ -539,7 +601,14 @@ export const OPCODES: readonly OpcodeRow[] = [
     direntsReply,
   ),
   handled('RENAME2', 45, { in: l.RENAME2_IN, strings: 2 }, (on) => on.rename, rename(l.RENAME2_IN), nothing),
-  handled('LSEEK', 46, { in: l.LSEEK_IN, out: [l.LSEEK_OUT] }, (on) => on.lseek, lseek, (r, v) => r.u53(v)),
+  handled(
+    'LSEEK',
+    46,
+    { in: l.LSEEK_IN, out: [l.LSEEK_OUT] },
+    (on) => on.lseek,
+    lseek,
+    (r, v) => r.u53(v),
+  ),
   handled(
     'COPY_FILE_RANGE',
     47,
@@ -584,10 +653,13 @@ export const OPCODES: readonly OpcodeRow[] = [
   ),
 ];
 
-const BY_NUMBER: readonly (OpcodeRow | undefined)[] = OPCODES.reduce<(OpcodeRow | undefined)[]>((table, row) => {
-  table[row.number] = row;
-  return table;
-}, []);
+const BY_NUMBER: readonly (OpcodeRow | undefined)[] = OPCODES.reduce<(OpcodeRow | undefined)[]>(
+  (table, row) => {
+    table[row.number] = row;
+    return table;
+  },
+  [],
+);
 
 /** The row of an opcode, undefined when the protocol up to 7.45 has none of that number. */
 export function opcodeRow(opcode: number): OpcodeRow | undefined {
@@ -595,4 +667,11 @@ export function opcodeRow(opcode: number): OpcodeRow | undefined {
 }
 
 /** Opcode numbers that the driver itself names. */
-export const OP = { FORGET: 2, INIT: 26, INTERRUPT: 36, DESTROY: 38, NOTIFY_REPLY: 41, BATCH_FORGET: 42 } as const;
+export const OP = {
+  FORGET: 2,
+  INIT: 26,
+  INTERRUPT: 36,
+  DESTROY: 38,
+  NOTIFY_REPLY: 41,
+  BATCH_FORGET: 42,
+} as const;

@@ -27,7 +27,8 @@ function printBody(message: Message, row: OpcodeRow): readonly string[] {
   const parts: string[] = [];
   try {
     const short = row.inCompat !== undefined && row.in !== undefined;
-    const compat = short && (row.number === OP.INIT ? message.remaining < row.in.size : !message.wire.setxattrExtended);
+    const compat =
+      short && (row.number === OP.INIT ? message.remaining < row.in.size : !message.wire.setxattrExtended);
     const layout = compat ? row.inCompat : row.in;
     if (layout !== undefined) parts.push(layout.print(message.view, message.struct(layout)));
     for (let count = row.strings ?? 0; count > 0; count--) parts.push(JSON.stringify(message.string()));

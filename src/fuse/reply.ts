@@ -6,8 +6,26 @@
 import { OUT_HEADER_BYTES } from './abi.js';
 import type { Lease } from './buffers.js';
 import { FuseError } from './errno.js';
-import type { Attr, AttrReply, EntryReply, NegativeEntryReply, OpenReply, StatfsReply, StatxReply } from './handlers.js';
-import { ATTR, ATTR_OUT, ENTRY_OUT, KSTATFS, OPEN_OUT, OUT_HEADER, STATX, STATX_OUT, SX_TIME } from './layouts.js';
+import type {
+  Attr,
+  AttrReply,
+  EntryReply,
+  NegativeEntryReply,
+  OpenReply,
+  StatfsReply,
+  StatxReply,
+} from './handlers.js';
+import {
+  ATTR,
+  ATTR_OUT,
+  ENTRY_OUT,
+  KSTATFS,
+  OPEN_OUT,
+  OUT_HEADER,
+  STATX,
+  STATX_OUT,
+  type SX_TIME,
+} from './layouts.js';
 import { writeU53 } from './struct.js';
 
 const NS_PER_S = 1_000_000_000n;

@@ -72,6 +72,14 @@ const WRITE_HEAD_BYTES = PAGE_BYTES;
 
 type Phase = 'new' | 'running' | 'ending' | 'ended';
 
+function deferred<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
 export class FuseSession {
   readonly counters: SessionCounters = { requests: 0, malformed: 0, undelivered: 0, interrupts: 0 };
   readonly notify: Notifier;
@@ -98,6 +106,8 @@ export class FuseSession {
 
   #phase: Phase = 'new';
   #message: Message | undefined;
+  /** The request whose handler runs right now. */
+  #current: Call | undefined;
   #negotiated: Negotiated | undefined;
   #onDrained: (() => void) | undefined;
 
@@ -110,7 +120,10 @@ export class FuseSession {
     const maxBytes = Math.min(options.maxWriteBytes ?? Number.POSITIVE_INFINITY, MAX_MAX_PAGES * PAGE_BYTES);
     const transferBytes = Math.max(maxBytes, DEFAULT_MAX_PAGES * PAGE_BYTES);
     this.#receiveBytes = transferBytes + WRITE_HEAD_BYTES;
-    this.#pool = new BufferPool([...REPLY_SIZES, this.#receiveBytes], options.maxHeldBytes ?? 64 * 1024 * 1024);
+    this.#pool = new BufferPool(
+      [...REPLY_SIZES, this.#receiveBytes],
+      options.maxHeldBytes ?? 64 * 1024 * 1024,
+    );
     this.#maxInFlight = options.maxInFlight ?? 4096;
     this.#wire = { setxattrExtended: false, maxReplyBytes: transferBytes };
     this.#scratch = new BufferPool([], SCRATCH_BYTES).take(SCRATCH_BYTES);
@@ -120,8 +133,8 @@ export class FuseSession {
       return table;
     }, []);
     this.#answering = { begin: (call) => this.#begin(call), send: (call) => this.#send(call, 0) };
-    const ready = Promise.withResolvers<Negotiated>();
-    const closed = Promise.withResolvers<SessionEnd>();
+    const ready = deferred<Negotiated>();
+    const closed = deferred<SessionEnd>();
     this.ready = ready.promise;
     this.closed = closed.promise;
     this.#setReady = ready.resolve;
@@ -221,13 +234,17 @@ export class FuseSession {
       return true;
     }
     let pending: Promise<void> | undefined;
+    this.#current = call;
     try {
       pending = serve(message, call, this.#answering);
     } catch (error) {
       this.#fail(call, error);
+    }
+    this.#current = undefined;
+    if (pending === undefined) {
+      this.notify.settled();
       return true;
     }
-    if (pending === undefined) return true;
     this.#inFlight.set(call.unique, call);
     if (row?.data) {
       call.hold(message.lease);
@@ -331,6 +348,13 @@ export class FuseSession {
 
   /** Sends the reply under construction, and lets the call's buffers go. */
   #send(call: Call, errno: number): void {
+    if (call.abandoned) this.#takeBack(call);
+    else this.#write(call, errno);
+    call.release();
+    if (this.#inFlight.delete(call.unique)) this.#settledOne();
+  }
+
+  #write(call: Call, errno: number): void {
     const reply = this.#reply;
     const { onAnswered, trace } = this.#config;
     reply.finish(call.uniqueLow, call.uniqueHigh, errno);
@@ -342,8 +366,6 @@ export class FuseSession {
     }
     const status = this.#device.reply(reply.bytes, reply.length, reply.tail);
     if (status !== 0) this.#undelivered(call, status);
-    call.release();
-    if (this.#inFlight.delete(call.unique)) this.#settledOne();
     onAnswered?.(opcodeRow(call.opcode)?.name ?? 'unknown', performance.now() - call.startedMs, errno);
   }
 
@@ -357,7 +379,10 @@ export class FuseSession {
     this.counters.undelivered++;
     this.#takeBack(call);
     if (errno === ERRNO.ENOENT || errno === ERRNO.ENODEV) return;
-    this.#report(new Error(`The kernel refused a reply (errno ${errno})`), opcodeRow(call.opcode)?.name ?? 'unknown');
+    this.#report(
+      new Error(`The kernel refused a reply (errno ${errno})`),
+      opcodeRow(call.opcode)?.name ?? 'unknown',
+    );
   }
 
   /** Gives back the references that the reply would have handed to the kernel. */
@@ -381,6 +406,7 @@ export class FuseSession {
   }
 
   #isBusy(nodeId: number): boolean {
+    if (this.#current?.nodeId === nodeId || this.#current?.otherNodeId === nodeId) return true;
     for (const call of this.#inFlight.values()) {
       if (call.nodeId === nodeId || call.otherNodeId === nodeId) return true;
     }
@@ -398,7 +424,10 @@ export class FuseSession {
     if (!keepDescriptor) for (const call of this.#inFlight.values()) call.interrupt();
     await this.#drain();
     if (keepDescriptor) this.#device.detach();
-    else await this.#device.close();
+    else {
+      this.#abandonInFlight();
+      await this.#device.close();
+    }
     await this.notify.close();
     this.#phase = 'ended';
     try {
@@ -407,6 +436,18 @@ export class FuseSession {
       this.#report(error, 'DESTROY');
     }
     this.#setClosed(end);
+  }
+
+  /**
+   * Answers for handlers that did not stop in time. Their callers would learn it from the closed descriptor, but a
+   * notification that waits in the kernel for one of them keeps that open.
+   */
+  #abandonInFlight(): void {
+    for (const call of this.#inFlight.values()) {
+      this.#reply.reset(this.#scratch);
+      this.#write(call, ERRNO.EINTR);
+      call.abandoned = true;
+    }
   }
 
   /** Resolves when nothing is in work, or the waiting time is over. */

@@ -77,20 +77,17 @@ function read(view: DataView, at: number, field: Field): unknown {
 }
 
 function write(view: DataView, at: number, field: Field, value: unknown): void {
-  switch (field) {
-    case 'u16':
-      return view.setUint16(at, (value as number | undefined) ?? 0, true);
-    case 'u32':
-      return view.setUint32(at, (value as number | undefined) ?? 0, true);
-    case 'i32':
-      return view.setInt32(at, (value as number | undefined) ?? 0, true);
-    case 'u64':
-      return view.setBigUint64(at, (value as bigint | undefined) ?? 0n, true);
-    case 'i64':
-      return view.setBigInt64(at, (value as bigint | undefined) ?? 0n, true);
-    default:
-      if (typeof field !== 'string') field.encode(view, at, (value as PartialValues<Fields> | undefined) ?? {});
+  if (typeof field !== 'string') {
+    field.encode(view, at, (value as PartialValues<Fields> | undefined) ?? {});
+    return;
   }
+  const small = (value as number | undefined) ?? 0;
+  const large = (value as bigint | undefined) ?? 0n;
+  if (field === 'u16') view.setUint16(at, small, true);
+  else if (field === 'u32') view.setUint32(at, small, true);
+  else if (field === 'i32') view.setInt32(at, small, true);
+  else if (field === 'u64') view.setBigUint64(at, large, true);
+  else if (field === 'i64') view.setBigInt64(at, large, true);
 }
 
 function printField(view: DataView, at: number, field: Field): string {

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import type { Ino, Name } from '../base/index.js';
+import { checkDatabaseFile } from './database-file.js';
 import { StateError } from './errors.js';
 
 export type NameKey = readonly [parent: Ino, name: string];
@@ -68,6 +69,7 @@ export class Environment {
   /** Opens or makes the database in `dir`. Throws `StateError` 'damaged' or 'disk'. */
   constructor(dir: string) {
     const path = join(dir, 'state.mdb');
+    checkDatabaseFile(path);
     this.#root = rethrown(path, () => open({ path, noSubdir: true, maxDbs: 16, encoding: 'binary' }));
     this.tables = rethrown(path, () => ({
       nodes: this.#table<Ino>('nodes', inoKey),

@@ -26,7 +26,7 @@ import { placePath, samePlace, serverPath } from './server-tree.js';
 import type { TreeEditor } from './tree-editor.js';
 import { fileSource, memorySource, type UploadSource } from './upload-source.js';
 import type { WriteSessions } from './write-sessions.js';
-import { encodeXSym } from './xsym.js';
+import { encodeXSym, XSYM_SIZE_BYTES } from './xsym.js';
 
 /** The trees changed so that the operation makes no sense any more, or has to wait: the planner decides anew. */
 export class Superseded extends Error {
@@ -61,6 +61,8 @@ export interface Progress {
 const LISTINGS_AT_ONCE = 6;
 /** A server calls the tag of a file weak, and matches none, while the file is younger than a second. */
 const YOUNG_FILE_MS = 1_200;
+/** By then a listing has told of what changed. */
+const RELIST_MS = 5_000;
 
 export class CarryOut {
   readonly #deps: CarryOutDeps;
@@ -170,7 +172,16 @@ export class CarryOut {
     }
     const file = node.kind === 'alias' ? this.#node(node.target) : node;
     if (file.kind !== 'file') throw new Error(`inode ${node.ino} has no content to upload`);
-    return fileSource(file, this.#deps, stop);
+    if (file.content === 'staged') return fileSource(file, this.#deps, stop);
+    // A further name of a file that the server has, but cannot copy itself.
+    const { content, fetcher } = this.#deps;
+    content.acquireClean(file.ino, { etag: file.base?.etag, size: file.size });
+    try {
+      await fetcher.whole(file.ino);
+      return await fileSource(file, this.#deps, stop);
+    } finally {
+      content.release(file.ino);
+    }
   }
 
   /** Makes a further name of a file by COPY, where the server has its content already. */
@@ -188,6 +199,10 @@ export class CarryOut {
     if (file?.kind !== 'file' || file.base === undefined || from === undefined || node === undefined) return false;
     if (file.base.gen !== file.gen || replaces !== undefined || node.base !== undefined) return false;
     const to = this.#path(place);
+    const source = await refresher.look(from, signal);
+    if (source === undefined || !isSameVersion(file.base, source.entry)) {
+      throw new Superseded('what is to be copied has changed on the server', RELIST_MS);
+    }
     try {
       await store.copy(from, to, { overwrite: false, directory: false, signal });
     } catch (error) {
@@ -197,7 +212,7 @@ export class CarryOut {
     }
     const seen = await refresher.look(to, signal);
     const { gen, size } = file.base;
-    if (seen === undefined || seen.entry.size !== size) return false;
+    if (seen === undefined || seen.entry.size !== size) throw new Superseded('the copy is of another version');
     editor.confirm((confirm) => confirm.wrote(node, place, gen, size, seen.entry, undefined));
     return true;
   }
@@ -414,6 +429,7 @@ export class CarryOut {
       return true;
     }
     if (entry.kind === 'dir') return false;
+    if (this.#uploadSize(node) !== entry.size) return false;
     const wanted = await this.#wanted(node, sha256);
     if (wanted === undefined || wanted.size !== entry.size) return false;
     const path = this.#path(place);
@@ -421,6 +437,14 @@ export class CarryOut {
     const replaced = occupant !== undefined && occupant.ino !== node.ino ? occupant.ino : undefined;
     editor.confirm((confirm) => confirm.wrote(node, place, wanted.gen, wanted.size, entry, replaced));
     return true;
+  }
+
+  /** Bytes that an upload of the node has, or had. */
+  #uploadSize(node: Exclude<NodeRecord, { kind: 'dir' }>): number {
+    if (node.attempt !== undefined) return node.attempt.size;
+    if (node.kind === 'symlink') return XSYM_SIZE_BYTES;
+    const file = node.kind === 'alias' ? this.#node(node.target) : node;
+    return file.kind === 'file' ? file.size : 0;
   }
 
   /** What the server would have if our upload took effect. */
@@ -431,6 +455,7 @@ export class CarryOut {
     if (node.attempt?.sha256 !== undefined) {
       return { gen: node.attempt.gen, size: node.attempt.size, sha256: node.attempt.sha256 };
     }
+    // A file that only moves would leave its old name behind on the server.
     if (node.local === undefined || (node.kind === 'file' && node.content === 'clean')) return undefined;
     const source = await this.#source(node, () => undefined);
     try {

@@ -42,9 +42,9 @@ function shorten(text: string, maxBytes: number): string {
   return head;
 }
 
-/** `2026-11-23 09.05.07`: no colon, since some programs and servers refuse it in names. */
+/** `2026-11-23 09-05-07`: no colon, since some programs and servers refuse it in names. */
 function formatDate(date: Date): string {
   const two = (number: number) => String(number).padStart(2, '0');
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-  return `${day} ${two(date.getHours())}.${two(date.getMinutes())}.${two(date.getSeconds())}`;
+  return `${day} ${two(date.getHours())}-${two(date.getMinutes())}-${two(date.getSeconds())}`;
 }

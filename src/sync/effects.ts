@@ -8,6 +8,12 @@ import type { ETag } from '../remote/index.js';
 import type { InodeRecord, NodeRecord, Place, StateTransaction } from '../state/index.js';
 import type { Invalidation, Usage } from './api.js';
 
+export interface Version {
+  readonly etag: ETag | undefined;
+  /** Bytes. */
+  readonly size: number;
+}
+
 /** What merging and confirming need to know beside the trees. */
 export interface TreeContext {
   readonly usage: Usage;
@@ -16,6 +22,8 @@ export interface TreeContext {
   readonly owner: { readonly uid: number; readonly gid: number; readonly fileMode: number; readonly dirMode: number };
   nowMs(): number;
   nowNs(): bigint;
+  /** Whether all bytes of a clean file's version are on this machine. */
+  isWhole(ino: Ino, version: Version): boolean;
 }
 
 export class Effects {
@@ -23,6 +31,7 @@ export class Effects {
   readonly #discards = new Set<Ino>();
   readonly #cleaned = new Map<Ino, ETag | undefined>();
   readonly #retagged = new Map<Ino, ETag>();
+  readonly #staged = new Map<Ino, Version>();
 
   invalidateInode(ino: Ino): void {
     this.invalidations.push({ kind: 'inode', ino });
@@ -46,6 +55,11 @@ export class Effects {
     this.#cleaned.set(ino, etag);
   }
 
+  /** The whole clean body of this version is a staged one from now on: the server has lost it. */
+  toStaged(ino: Ino, version: Version): void {
+    this.#staged.set(ino, version);
+  }
+
   /** The clean body's version is known by this tag from now on. */
   retag(ino: Ino, etag: ETag): void {
     this.#retagged.set(ino, etag);
@@ -53,6 +67,11 @@ export class Effects {
 
   /** Carries out what concerns bodies; the invalidations are the caller's to send. */
   applyTo(content: ContentStore): void {
+    for (const [ino, version] of this.#staged) {
+      content.acquireClean(ino, version);
+      content.toStaged(ino);
+      content.release(ino);
+    }
     for (const [ino, etag] of this.#cleaned) content.toClean(ino, etag);
     for (const [ino, etag] of this.#retagged) content.retag(ino, etag);
     for (const ino of this.#discards) content.discard(ino);

@@ -71,6 +71,11 @@ export class SyncEngine implements Sync {
       owner: options.owner,
       nowMs: () => clock.nowMs(),
       nowNs: () => clock.nowNs(),
+      isWhole: (ino, version) => {
+        const { isComplete } = content.acquireClean(ino, version);
+        content.release(ino);
+        return isComplete;
+      },
     });
     const editor = this.#editor;
     const connectivity = new Connectivity(clock, random, log);

@@ -346,9 +346,7 @@ export class Executor {
       this.#schedule(asked, nowMs + waitMs);
       return;
     }
-    // While the line is in doubt, one request finds out for all.
-    const limit = this.#connectivity.state.kind === 'online' ? this.#concurrency.limit : 1;
-    if (this.#running.size >= limit) {
+    if (this.#running.size >= this.#slots()) {
       this.#slotBlocked.add(asked);
       return;
     }
@@ -362,6 +360,11 @@ export class Executor {
       return;
     }
     this.#start(op, claims);
+  }
+
+  /** While the line is in doubt, one request finds out for all. */
+  #slots(): number {
+    return this.#connectivity.state.kind === 'online' ? this.#concurrency.limit : 1;
   }
 
   #blockOn(blocker: Ino, ino: Ino): void {
@@ -481,8 +484,11 @@ export class Executor {
 
   /** Nodes that waited for a free slot come first. */
   #fillSlots(nowMs: number): void {
+    let left = this.#slotBlocked.size;
     for (const ino of this.#slotBlocked) {
-      if (this.#running.size >= this.#concurrency.limit) return;
+      // What has to wait again comes round at the end.
+      if (left === 0 || this.#running.size >= this.#slots()) return;
+      left -= 1;
       this.#slotBlocked.delete(ino);
       this.#evaluate(ino, nowMs);
     }

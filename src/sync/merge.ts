@@ -187,6 +187,7 @@ export class Merge {
     tx.put(this.#fromServer(ino, node.local ?? place, place, seen));
     if (node.local !== undefined) this.#effects.invalidateEntry(node.local);
     buryIfDead(tx, this.#effects, this.#context.usage, old.ino);
+    if (passed !== undefined) this.#keepOtherNames(node.ino, base);
   }
 
   /** The name goes, and with it the node, unless it has another name. */
@@ -194,6 +195,23 @@ export class Merge {
     const passed = node.kind === 'file' ? passName(this.#tx, node, true) : undefined;
     const heir = passed === undefined ? undefined : this.#tx.get(passed);
     this.#dropNode(heir ?? node);
+    if (heir !== undefined) this.#keepOtherNames(node.ino, node.base);
+  }
+
+  /**
+   * The version that a further name stands for is gone from the server before the name got there. What is whole on
+   * this machine goes up from here; what is not cannot be had any more.
+   */
+  #keepOtherNames(ino: Ino, lost: Base | undefined): void {
+    const file = this.#tx.get(ino);
+    if (file?.kind !== 'file' || file.base !== undefined || file.content !== 'clean') return;
+    const version = { etag: lost?.etag, size: file.size };
+    if (this.#context.isWhole(ino, version)) {
+      this.#tx.put({ ...file, content: 'staged', gen: file.gen + 1 });
+      this.#effects.toStaged(ino, version);
+    } else {
+      this.#drop(file);
+    }
   }
 
   #dropNode(node: NodeRecord): void {

@@ -1,12 +1,11 @@
 /** stat(2), chmod(2), chown(2), truncate(2), utimensat(2): an inode's attributes and their changes. */
 
-import type { Ino, MaybePromise, Ns } from '../base/index.js';
-import type { FileRecord, InodeRecord } from '../state/index.js';
+import { after, type Ino, type MaybePromise, type Ns } from '../base/index.js';
+import { type InodeRecord, linkCount } from '../state/index.js';
 import { inodeRecord, latest, type VfsCore, withoutPrivileges } from './core.js';
 import type { Files } from './file-io.js';
 import type { Fh } from './handle-table.js';
 import { DIRECTORY_SIZE_BYTES, IO_SIZE_BYTES, STAT_BLOCK_BYTES } from './limits.js';
-import { after } from './maybe.js';
 
 /** What stat(2) says of an inode. */
 export interface Attributes {
@@ -112,7 +111,7 @@ export function attributesOf(core: VfsCore, record: InodeRecord): Attributes {
     ino: record.ino,
     kind: record.kind,
     mode: record.mode,
-    nlink: record.kind === 'file' ? linkCount(core, record) : 1,
+    nlink: record.kind === 'file' ? linkCount(record, core.state) : 1,
     uid: record.uid,
     gid: record.gid,
     size,
@@ -133,11 +132,4 @@ function sizeOf(record: InodeRecord): number {
     case 'symlink':
       return Buffer.byteLength(record.target);
   }
-}
-
-/** Names of a file in the local tree. */
-export function linkCount(core: Pick<VfsCore, 'state'>, record: FileRecord): number {
-  let count = record.local === undefined ? 0 : 1;
-  for (const alias of record.aliases) if (core.state.get(alias)?.local !== undefined) count += 1;
-  return count;
 }

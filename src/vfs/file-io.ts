@@ -4,7 +4,7 @@
  * from the backing file.
  */
 
-import type { Ino, MaybePromise } from '../base/index.js';
+import { after, type Ino, type MaybePromise } from '../base/index.js';
 import type { Body } from '../content/index.js';
 import { isRemoteError } from '../remote/index.js';
 import type { FileRecord } from '../state/index.js';
@@ -12,7 +12,6 @@ import { latest, SET_GID, SET_UID, type VfsCore, withoutPrivileges } from './cor
 import { VfsError } from './errors.js';
 import type { Fh, FileHandle } from './handle-table.js';
 import { MAX_FILE_BYTES } from './limits.js';
-import { after } from './maybe.js';
 
 /** How a file is opened; whatever else open(2) knows is the kernel's. */
 export interface OpenMode {
@@ -43,7 +42,7 @@ export class Files {
 
   /**
    * Opens a file; the handle keeps its bytes until {@link release}. Where the directory is stale and the server
-   * answers, its version is asked for first: ESTALE then means that the name stands for another file now.
+   * answers, its version is asked for first: ESTALE then means that it has another one, and to look the name up again.
    * EISDIR, ELOOP (a symbolic link), EROFS.
    */
   open(ino: Ino, mode: OpenMode, signal?: AbortSignal): MaybePromise<Fh> {
@@ -53,8 +52,9 @@ export class Files {
     if (pending === undefined) return this.#openNow(record, mode, signal);
     return pending.then(() => {
       const current = this.#file(ino);
-      if (record.local !== undefined && current.local === undefined) {
-        throw new VfsError('ESTALE', `the name stands for another file than ${ino} now`, { ino });
+      // The kernel looks the name up again and so learns the new inode, or the new size, before it opens once more.
+      if ((record.local !== undefined && current.local === undefined) || !sameVersion(record, current)) {
+        throw new VfsError('ESTALE', `the server has another version than was known of ${ino}`, { ino });
       }
       return this.#openNow(current, mode, signal);
     });
@@ -176,9 +176,9 @@ export class Files {
     // Pages of a mapping may have been written after the close.
     if (handle.wrote) this.#commitWritten(handle);
     handles.remove(fh);
-    const unused = inodes.closed(handle.ino);
+    const last = inodes.closed(handle.ino);
     content.release(handle.ino);
-    if (unused) sync.unused(handle.ino);
+    if (last) sync.unused(handle.ino);
   }
 
   /**
@@ -342,6 +342,11 @@ export class Files {
       throw new VfsError('EBADF', `handle ${fh} is not open for writing`, { ino: handle.ino });
     return handle;
   }
+}
+
+/** Whether the server's version of a file is still the one that was known. */
+function sameVersion(before: FileRecord, after: FileRecord): boolean {
+  return before.base?.etag === after.base?.etag && before.base?.size === after.base?.size;
 }
 
 /** One step of copy_file_range: short enough not to hold up other requests. */

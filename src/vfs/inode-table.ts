@@ -50,12 +50,12 @@ export class InodeTable implements Usage {
     open.handles += 1;
   }
 
-  /** A flushed handle went. True when the inode is now without any use. */
+  /** A flushed handle went. True when it was the last one. */
   closed(ino: Ino): boolean {
     const open = this.#opened(ino);
     open.handles -= 1;
     if (open.handles === 0) this.#open.delete(ino);
-    return !this.isInUse(ino);
+    return open.handles === 0;
   }
 
   /** A handle changed the file for the first time since it was flushed. */

@@ -3,8 +3,8 @@
 /** The largest file: byte positions stay exact integers. */
 export const MAX_FILE_BYTES = Number.MAX_SAFE_INTEGER;
 
-/** PATH_MAX of Linux without the closing NUL, as symlink(2) has it. */
-export const SYMLINK_MAX_BYTES = 4095;
+/** The target of a symbolic link: what fits into the file that stands for it on the server (Minshall-French form). */
+export const SYMLINK_MAX_BYTES = 1024;
 
 /** Names of one file. Each link rewrites the file's list of names, so the bound keeps that cheap. */
 export const LINK_MAX = 1000;

@@ -3,10 +3,10 @@
  * the server makes of it comes later (or is waited for: write-through). Renaming is in rename.ts.
  */
 
-import type { Ino, MaybePromise, Name, Ns } from '../base/index.js';
+import { after, type Ino, type MaybePromise, type Name, type Ns } from '../base/index.js';
 import type { Body } from '../content/index.js';
-import type { DirRecord, FileRecord, StateTransaction } from '../state/index.js';
-import { type Attributes, attributesOf, linkCount } from './attributes.js';
+import { type DirRecord, type FileRecord, linkCount, type StateTransaction } from '../state/index.js';
+import { type Attributes, attributesOf } from './attributes.js';
 import {
   type Caller,
   childNode,
@@ -22,7 +22,6 @@ import { VfsError } from './errors.js';
 import type { Files, OpenMode } from './file-io.js';
 import type { Fh } from './handle-table.js';
 import { LINK_MAX, SYMLINK_MAX_BYTES } from './limits.js';
-import { after } from './maybe.js';
 import { detach } from './removal.js';
 
 /** What mknod(2) can be asked for. */
@@ -140,7 +139,7 @@ export class Namespace {
     });
   }
 
-  /** `target` is kept as it is. ENAMETOOLONG beyond 4095 bytes, ENOENT when empty. */
+  /** `target` is kept as it is. ENAMETOOLONG beyond 1024 bytes, ENOENT when empty. */
   symlink(
     parent: Ino,
     text: string,
@@ -182,7 +181,7 @@ export class Namespace {
     return core.whenListed([parent], signal, () => {
       const file = core.inode(ino);
       if (file.kind !== 'file') throw new VfsError('EPERM', `a ${file.kind} has one name only`, { ino });
-      const links = linkCount(core, file);
+      const links = linkCount(file, core.state);
       if (links === 0) throw new VfsError('ENOENT', 'the file has no name any more', { ino });
       if (file.aliases.length >= LINK_MAX - 1)
         throw new VfsError('EMLINK', `the file has ${links} names`, { ino });

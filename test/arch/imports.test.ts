@@ -41,13 +41,13 @@ interface Import {
 /** `from '...'`, `import '...'`, `import('...')`: all forms that name another module. */
 const IMPORT = /(?:\bfrom|\bimport)\s*\(?\s*(['"])([^'"]+)\1/g;
 
-export function importsOf(source: string): string[] {
+function importsOf(source: string): string[] {
   const code = source.replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
   return [...code.matchAll(IMPORT)].map((match) => match[2] ?? '');
 }
 
 /** What is wrong with an import, or undefined. */
-export function faultOf({ file, specifier }: Import): string | undefined {
+function faultOf({ file, specifier }: Import): string | undefined {
   if (!specifier.startsWith('.')) return undefined;
   const from = file.split('/')[0] ?? '';
   const target = relative(SRC, resolve(SRC, dirname(file), specifier));
@@ -76,7 +76,7 @@ function allImports(): Import[] {
 }
 
 /** A cycle in the graph of `edges`, as the nodes on it, or undefined. */
-export function findCycle(edges: ReadonlyMap<string, readonly string[]>): readonly string[] | undefined {
+function findCycle(edges: ReadonlyMap<string, readonly string[]>): readonly string[] | undefined {
   const done = new Set<string>();
   const visit = (node: string, path: readonly string[]): readonly string[] | undefined => {
     const start = path.indexOf(node);
@@ -115,21 +115,37 @@ test('no two files of a folder import each other, directly or around', () => {
     edges.set(file, [...(edges.get(file) ?? []), target]);
   }
   const cycle = findCycle(edges);
-  assert.equal(cycle, undefined, `a cycle: ${cycle?.join(' -> ')}; move what both need into a file of its own`);
+  assert.equal(
+    cycle,
+    undefined,
+    `a cycle: ${cycle?.join(' -> ')}; move what both need into a file of its own`,
+  );
 });
 
 test('the checks find what they are for', () => {
-  assert.deepEqual(importsOf("import { a } from './a.js';\nexport * from \"./b.js\";\nimport './c.js'; await import('./d.js');"), [
-    './a.js',
-    './b.js',
-    './c.js',
-    './d.js',
-  ]);
+  assert.deepEqual(
+    importsOf(
+      "import { a } from './a.js';\nexport * from \"./b.js\";\nimport './c.js'; await import('./d.js');",
+    ),
+    ['./a.js', './b.js', './c.js', './d.js'],
+  );
   assert.deepEqual(importsOf("// import './a.js'\n/* from './b.js' */"), []);
-  assert.match(faultOf({ file: 'base/a.ts', specifier: '../observe/index.js' }) ?? '', /may use only nothing/);
+  assert.match(
+    faultOf({ file: 'base/a.ts', specifier: '../observe/index.js' }) ?? '',
+    /may use only nothing/,
+  );
   assert.match(faultOf({ file: 'vfs/a.ts', specifier: '../sync/planner.js' }) ?? '', /public face of "sync"/);
   assert.match(faultOf({ file: 'vfs/a.ts', specifier: '../strange/index.js' }) ?? '', /"strange" has no row/);
   assert.match(faultOf({ file: 'vfs/a.ts', specifier: '../../test/a.js' }) ?? '', /outside src/);
   assert.equal(faultOf({ file: 'vfs/a.ts', specifier: '../sync/index.js' }), undefined);
-  assert.deepEqual(findCycle(new Map([['a', ['b']], ['b', ['c']], ['c', ['b']]])), ['b', 'c', 'b']);
+  assert.deepEqual(
+    findCycle(
+      new Map([
+        ['a', ['b']],
+        ['b', ['c']],
+        ['c', ['b']],
+      ]),
+    ),
+    ['b', 'c', 'b'],
+  );
 });

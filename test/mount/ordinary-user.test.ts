@@ -1,19 +1,36 @@
 /** The mount made by an ordinary user, through fusermount3. */
 
 import assert from 'node:assert/strict';
-import { existsSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, statSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { run, sh, skipUnless } from '../support/exec.js';
 import { INFINIMOUNT, type UserIds } from '../support/mount/index.js';
 import { diffTrees, SKIP_MOUNT, startBench, TempDir } from './setup.js';
 
+const DEVICE = '/dev/fuse';
+const FUSERMOUNT = ['/usr/bin/fusermount3', '/bin/fusermount3'];
+
+/**
+ * udev's mode of the device is 0666. In a container it may be closed to all but root, who may then open it for the
+ * time of the test.
+ */
+class OpenDevice {
+  readonly #mode = statSync(DEVICE).mode & 0o777;
+
+  constructor() {
+    if ((this.#mode & 0o006) !== 0o006) chmodSync(DEVICE, 0o666);
+  }
+
+  [Symbol.dispose](): void {
+    if ((this.#mode & 0o006) !== 0o006) chmodSync(DEVICE, this.#mode);
+  }
+}
+
 /** `nobody` of Debian: has no home, no groups and no rights. */
 const NOBODY: UserIds = { uid: 65_534, gid: 65_534 };
 
-const FUSERMOUNT = ['/usr/bin/fusermount3', '/bin/fusermount3'];
-
 function canMountAsUser(): boolean {
-  if (process.getuid?.() !== 0 || !existsSync('/dev/fuse')) return false;
+  if (process.getuid?.() !== 0 || !existsSync(DEVICE)) return false;
   return FUSERMOUNT.some((path) => existsSync(path) && (statSync(path).mode & 0o4000) !== 0);
 }
 
@@ -27,6 +44,7 @@ describe('an ordinary user', { skip: SKIP }, () => {
       t.skip('the project folder is not readable for another user');
       return;
     }
+    using _device = new OpenDevice();
     using temp = new TempDir('user');
     await sh('mkdir "$1"; cd "$1"; for i in $(seq 50); do seq $i > f$i; done; chmod -R a+rX ..', [
       temp.at('source'),

@@ -406,7 +406,7 @@ export class FakeRemoteStore implements RemoteStore {
     if (source instanceof Uint8Array) take(source);
     else for await (const chunk of source) take(chunk);
     if (size !== body.size) {
-      throw fail('protocol', 'write', path, `the body has ${size} bytes, ${body.size} were announced`);
+      throw fail('aborted', 'write', path, `the body has ${size} bytes, ${body.size} were announced`);
     }
     const capacity = this.#options.capacityBytes;
     const old = this.contentOf(path)?.length ?? 0;

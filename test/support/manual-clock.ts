@@ -36,7 +36,7 @@ export class ManualClock implements Clock {
   after(delayMs: number, callback: () => void): Timer {
     this.#sequence += 1;
     const armed: Armed = {
-      atMs: this.#nowMs + Math.max(0, delayMs),
+      atMs: this.#nowMs + Math.ceil(Math.max(0, delayMs)),
       sequence: this.#sequence,
       callback,
       cancelled: false,

@@ -47,7 +47,11 @@ describe('state after a crash', () => {
       const args = ['--import', 'tsx', WRITER, dir, String(next), round % 2 === 0 ? 'durable' : ''];
       const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
       const lines = await linesOf(child, 200 + random(9000));
-      assert.equal(child.signalCode, 'SIGKILL');
+      assert.equal(
+        child.signalCode,
+        'SIGKILL',
+        `round ${round}, ${lines.length} lines, the last ${lines.at(-1)}`,
+      );
       const last = Number(lines.at(-1));
       assert.ok(last > next);
       const log: Log = { ...silentLog, info: () => void replayed++ };
@@ -136,10 +140,18 @@ describe('state after a crash', () => {
     assert.ok(readdirSync(dir).includes('state.mdb'));
   });
 
-  test('a file that is no database is refused and kept', () => {
+  test('a file that is no database, or is cut, is refused and kept', async () => {
     const path = join(dir, 'state.mdb');
-    writeFileSync(path, Buffer.alloc(16_384, 0x5a));
-    assert.throws(() => openState({ dir }), isError('damaged'));
-    assert.deepEqual(readFileSync(path), Buffer.alloc(16_384, 0x5a));
+    await openState({ dir }).close();
+    const good = readFileSync(path);
+    const cut = good.subarray(0, 8192);
+    const zeroed = Buffer.from(good).fill(0, 0, 8192);
+    for (const bytes of [Buffer.alloc(16_384, 0x5a), Buffer.from('short'), cut, zeroed]) {
+      writeFileSync(path, bytes);
+      assert.throws(() => openState({ dir }), isError('damaged'));
+      assert.deepEqual(readFileSync(path), bytes);
+    }
+    writeFileSync(path, good);
+    await openState({ dir }).close();
   });
 });

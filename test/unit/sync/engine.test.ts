@@ -159,7 +159,7 @@ describe('both sides', () => {
     const tree = world.server.textTree();
     assert.equal(tree['/report.txt'], 'theirs');
     const kept = Object.keys(tree).find((path) => path !== '/report.txt');
-    assert.match(kept ?? '', /^\/report \(conflict here 2026-01-01 [0-9.]+\)\.txt$/);
+    assert.match(kept ?? '', /^\/report \(conflict here 2026-01-01 [0-9-]+\)\.txt$/);
     assert.equal(tree[kept ?? ''], 'ours');
     assert.deepEqual(await world.localTree(), tree);
   });

@@ -9,7 +9,7 @@ import { MemoryContentStore } from '../../../src/content/index.js';
 import { joinRemote, REMOTE_ROOT, type RemotePath } from '../../../src/remote/index.js';
 import { type MemoryStateStore, openMemoryState } from '../../../src/state/index.js';
 import { SyncEngine } from '../../../src/sync/index.js';
-import { Vfs } from '../../../src/vfs/index.js';
+import { Vfs, VfsError } from '../../../src/vfs/index.js';
 import { FakeRemoteStore, type FakeRemoteOptions } from '../../support/fake-remote.js';
 import { type FaultPlan, FaultyRemoteStore } from '../../support/faulty-remote.js';
 import { ManualClock, quiesce } from '../../support/manual-clock.js';
@@ -123,7 +123,7 @@ export class World {
   split(path: string): { parent: Ino; name: string } {
     const cut = path.lastIndexOf('/');
     const parent = this.ino(path.slice(0, cut));
-    assert(parent !== undefined, `no parent of ${path}`);
+    if (parent === undefined) throw new VfsError('ENOENT', `no parent of ${path}`);
     return { parent, name: path.slice(cut + 1) };
   }
 
@@ -179,7 +179,7 @@ export class World {
 
   async link(from: string, to: string): Promise<void> {
     const ino = this.ino(from);
-    assert(ino !== undefined);
+    if (ino === undefined) throw new VfsError('ENOENT', `no ${from}`);
     const { parent, name } = this.split(to);
     await this.vfs.names.link(ino, parent, name);
   }

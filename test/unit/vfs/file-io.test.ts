@@ -85,7 +85,7 @@ describe('open', () => {
     world.check();
   });
 
-  test('takes the version that the question brought', async () => {
+  test('is stale when the question brought another version, and then opens that', async () => {
     const world = makeWorld();
     const ino = world.serverFile(ROOT_INO, 'f', 'old');
     world.sync.news.set(ino, () => {
@@ -96,7 +96,9 @@ describe('open', () => {
       });
       world.sync.serverBytes.set(ino, Buffer.from('newer!'));
     });
-    const fh = await world.vfs.files.open(ino, READ);
+    await fails('ESTALE', () => world.vfs.files.open(ino, READ));
+    assert.equal(world.vfs.attributes.get(ino).size, 6);
+    const fh = now(world.vfs.files.open(ino, READ));
     const buffer = Buffer.alloc(10);
     assert.equal(await world.vfs.files.read(fh, buffer, 0, 10, 0), 6);
     assert.equal(buffer.toString('utf8', 0, 6), 'newer!');

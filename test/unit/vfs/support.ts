@@ -143,6 +143,7 @@ export class FakeSync implements Sync {
 
   unused(ino: Ino): void {
     this.calls.push({ what: 'unused', ino });
+    if (this.usage?.isInUse(ino) === true) return;
     const record = this.#state.get(ino);
     if (record === undefined || record.local !== undefined || record.base !== undefined) return;
     if (record.kind === 'file' && record.aliases.length > 0) return;
@@ -290,7 +291,7 @@ export function makeWorld(options: Partial<VfsOptions> = {}): World {
           else if (record?.kind === 'alias') forgetAlias(tx, record);
         }
       });
-      for (const ino of dirty) if (sync.usage?.isInUse(ino) === false) sync.unused(ino);
+      for (const ino of dirty) sync.unused(ino);
     },
   };
 }

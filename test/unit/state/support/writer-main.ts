@@ -4,19 +4,26 @@
  */
 
 import { writeSync } from 'node:fs';
-import { ROOT_INO } from '../../../../src/base/index.js';
+import { isErrno, ROOT_INO } from '../../../../src/base/index.js';
 import { openState, StateError } from '../../../../src/state/index.js';
 import { baseOf, file, name } from './records.js';
 
 const [dir = '', first = '0', mode = ''] = process.argv.slice(2);
 
-function openOrReport(): ReturnType<typeof openState> {
-  const store = openState({ dir });
-  store.checkInvariants();
-  return store;
+/** Prints a line before it returns; the pipe does not block, so a full one is waited for. */
+function say(line: string): void {
+  for (let bytes = Buffer.from(`${line}\n`); bytes.length > 0; ) {
+    try {
+      bytes = bytes.subarray(writeSync(1, bytes));
+    } catch (error) {
+      if (!isErrno(error, 'EAGAIN')) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
 }
 
-const store = openOrReport();
+const store = openState({ dir });
+store.checkInvariants();
 for (let number = Number(first); ; number++) {
   try {
     store.transact((tx) => {
@@ -34,10 +41,10 @@ for (let number = Number(first); ; number++) {
   } catch (error) {
     if (!(error instanceof StateError)) throw error;
     store.checkInvariants();
-    writeSync(1, `refused ${error.code}\n`);
+    say(`refused ${error.code}`);
     process.exit(0);
   }
-  writeSync(1, `${number}\n`);
+  say(String(number));
   if (mode === 'durable' && number % 500 === 0) await store.durable();
   if (number % 20 === 0) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,0 +1,234 @@
+/**
+ * The driver's operations on the file system: decode, call, reply. No decision is made here but what the kernel may
+ * remember. Operations that are absent are the kernel's own: locks (it keeps them itself), access (it checks modes
+ * itself: default_permissions), statx and tmpfile (it does without).
+ */
+
+import { constants } from 'node:fs';
+import { after, type Ino, type Log } from '../base/index.js';
+import {
+  FOPEN,
+  FuseError,
+  type FuseHandlers,
+  type OpenReply,
+  RENAME,
+  SEEK,
+  type SetattrRequest,
+} from '../fuse/index.js';
+import type {
+  AttributeChanges,
+  Attributes,
+  Fh,
+  OpenMode,
+  RenameMode,
+  SpecialKind,
+  Vfs,
+  XattrMode,
+} from '../vfs/index.js';
+import { type CacheTimeouts, toAttr, toDirentType, toEntry, toStatfs } from './attr.js';
+import { createMiddleware, type MiddlewareOptions } from './middleware.js';
+
+export interface BridgeOptions {
+  readonly vfs: Vfs;
+  readonly timeouts: CacheTimeouts;
+  readonly log: Log;
+  readonly observe?: MiddlewareOptions['observe'];
+  /** Whether the kernel is yet to be told that what it has cached of a file is no longer true. */
+  readonly isStale?: (ino: Ino) => boolean;
+}
+
+export function createBridge(options: BridgeOptions): FuseHandlers {
+  const { vfs, timeouts, log, isStale } = options;
+  const on = createMiddleware(options);
+  const entry = (attributes: Attributes) => toEntry(attributes, timeouts);
+  const attr = (attributes: Attributes) => ({
+    attrTimeoutMs: timeouts.attrTimeoutMs,
+    attr: toAttr(attributes),
+  });
+  const opened = (ino: Ino, fh: Fh): OpenReply => ({ fh, flags: isStale?.(ino) ? 0 : FOPEN.KEEP_CACHE });
+  const unanswered = (operation: string, act: () => void) => {
+    try {
+      act();
+    } catch (error) {
+      log.error({ operation, err: error }, 'operation failed unexpectedly');
+    }
+  };
+
+  return {
+    lookup: on('lookup', ({ parent, name }, { signal }) =>
+      after(vfs.names.lookup(ino(parent), name, signal), (found) =>
+        found === undefined ? { nodeId: 0, entryTimeoutMs: timeouts.negativeTimeoutMs } : entry(found),
+      ),
+    ),
+    forget: (nodeId, count) => unanswered('forget', () => vfs.names.forget(ino(nodeId), count)),
+
+    getattr: on('getattr', ({ nodeId }) => attr(vfs.attributes.get(ino(nodeId)))),
+    setattr: on('setattr', (request, { signal }) =>
+      after(
+        vfs.attributes.set(ino(request.nodeId), changesOf(request), optionalFh(request.fh), signal),
+        attr,
+      ),
+    ),
+    statfs: on('statfs', () => toStatfs(vfs.statfs())),
+
+    readlink: on('readlink', ({ nodeId }) => vfs.names.readlink(ino(nodeId))),
+    symlink: on('symlink', ({ parent, name, target }, context) =>
+      after(vfs.names.symlink(ino(parent), name, target, context, context.signal), entry),
+    ),
+    mknod: on('mknod', ({ parent, name, mode }, caller) =>
+      after(
+        vfs.names.mknod(ino(parent), name, { kind: specialKind(mode), mode, caller }, caller.signal),
+        entry,
+      ),
+    ),
+    mkdir: on('mkdir', ({ parent, name, mode }, caller) =>
+      after(vfs.names.mkdir(ino(parent), name, { mode, caller }, caller.signal), entry),
+    ),
+    link: on('link', ({ nodeId, newParent, newName }, { signal }) =>
+      after(vfs.names.link(ino(nodeId), ino(newParent), newName, signal), entry),
+    ),
+    unlink: on('unlink', ({ parent, name }, { signal }) => vfs.names.unlink(ino(parent), name, signal)),
+    rmdir: on('rmdir', ({ parent, name }, { signal }) => vfs.names.rmdir(ino(parent), name, signal)),
+    rename: on('rename', ({ parent, name, newParent, newName, flags }, { signal }) => {
+      const to = { parent: ino(newParent), name: newName };
+      return vfs.renames.run({ parent: ino(parent), name }, to, renameMode(flags), signal);
+    }),
+
+    open: on('open', ({ nodeId, flags, killSuidgid }, { signal }) =>
+      after(vfs.files.open(ino(nodeId), openMode(flags, killSuidgid), signal), (fh) =>
+        opened(ino(nodeId), fh),
+      ),
+    ),
+    create: on('create', ({ parent, name, flags, mode, killSuidgid }, caller) => {
+      const exclusive = (flags & constants.O_EXCL) !== 0;
+      const request = { mode, caller, open: openMode(flags, killSuidgid), exclusive };
+      return after(
+        vfs.names.create(ino(parent), name, request, caller.signal),
+        ({ attributes, fh: made }) => ({
+          entry: entry(attributes),
+          open: opened(attributes.ino, made),
+        }),
+      );
+    }),
+    read: on('read', (request, { signal }) =>
+      vfs.files.read(fh(request.fh), request.buffer, 0, request.size, request.offset, signal),
+    ),
+    write: on('write', ({ fh: handle, data, offset, fromCache, killSuidgid }, { signal }) => {
+      const how = { fromPageCache: fromCache, killPrivileges: killSuidgid };
+      return vfs.files.write(fh(handle), data, offset, how, signal);
+    }),
+    flush: on('flush', (request, { signal }) => vfs.files.flush(fh(request.fh), signal)),
+    fsync: on('fsync', (request) => vfs.files.fsync(fh(request.fh))),
+    release: on('release', (request) => vfs.files.release(fh(request.fh))),
+    lseek: on('lseek', (request) => vfs.files.seek(fh(request.fh), request.offset, whenceOf(request.whence))),
+    fallocate: on('fallocate', ({ fh: handle, mode, offset, length }, { signal }) =>
+      vfs.files.fallocate(fh(handle), mode, offset, length, signal),
+    ),
+    copyFileRange: on('copyFileRange', (request, { signal }) => {
+      if (request.flags !== 0) throw new FuseError('EINVAL');
+      const from = { fh: fh(request.fh), position: request.offset };
+      return vfs.files.copyRange(
+        from,
+        { fh: fh(request.toFh), position: request.toOffset },
+        request.length,
+        signal,
+      );
+    }),
+
+    opendir: on('opendir', ({ nodeId }, { signal }) =>
+      after(vfs.directories.open(ino(nodeId), signal), (made) => ({
+        fh: made,
+        flags: FOPEN.CACHE_DIR | (isStale?.(ino(nodeId)) ? 0 : FOPEN.KEEP_CACHE),
+      })),
+    ),
+    readdir: on('readdir', ({ fh: handle, offset, entries }) =>
+      vfs.directories.read(fh(handle), offset, ({ name, ino: node, kind, next }) =>
+        entries.add(name, node, toDirentType(kind), next),
+      ),
+    ),
+    readdirplus: on('readdirplus', ({ fh: handle, offset, entries }) =>
+      vfs.directories.readPlus(fh(handle), offset, ({ name, ino: node, kind, next, attributes, counted }) =>
+        entries.add(name, node, toDirentType(kind), next, counted ? entry(attributes) : undefined),
+      ),
+    ),
+    releasedir: on('releasedir', (request) => vfs.directories.release(fh(request.fh))),
+    fsyncdir: on('fsyncdir', (request) => vfs.directories.fsync(fh(request.fh))),
+
+    getxattr: on('getxattr', ({ nodeId, name }) => vfs.xattrs.get(ino(nodeId), name)),
+    listxattr: on('listxattr', ({ nodeId }) => vfs.xattrs.list(ino(nodeId))),
+    setxattr: on('setxattr', ({ nodeId, name, value, flags }) =>
+      vfs.xattrs.set(ino(nodeId), name, value, xattrMode(flags)),
+    ),
+    removexattr: on('removexattr', ({ nodeId, name }) => vfs.xattrs.remove(ino(nodeId), name)),
+
+    syncfs: on('syncfs', () => vfs.syncfs()),
+    destroy: () => unanswered('destroy', () => vfs.close()),
+  };
+}
+
+/** Node ids are inode numbers; one that was never given out is not found. */
+function ino(nodeId: number): Ino {
+  return nodeId as Ino;
+}
+
+function fh(handle: number): Fh {
+  return handle as Fh;
+}
+
+function optionalFh(handle: number | undefined): Fh | undefined {
+  return handle === undefined ? undefined : fh(handle);
+}
+
+function changesOf(request: SetattrRequest): AttributeChanges {
+  const { nodeId, fh: handle, lockOwner, killSuidgid, ...changes } = request;
+  return { ...changes, killPrivileges: killSuidgid };
+}
+
+function openMode(flags: number, killPrivileges: boolean): OpenMode {
+  return {
+    writable: (flags & (constants.O_WRONLY | constants.O_RDWR)) !== 0,
+    append: (flags & constants.O_APPEND) !== 0,
+    truncate: (flags & constants.O_TRUNC) !== 0,
+    killPrivileges,
+  };
+}
+
+function renameMode(flags: number): RenameMode {
+  if (flags === 0) return 'replace';
+  if (flags === RENAME.NOREPLACE) return 'no-replace';
+  if (flags === RENAME.EXCHANGE) return 'exchange';
+  throw new FuseError('EINVAL');
+}
+
+function whenceOf(whence: number): 'data' | 'hole' {
+  if (whence === SEEK.DATA) return 'data';
+  if (whence === SEEK.HOLE) return 'hole';
+  throw new FuseError('EINVAL');
+}
+
+/** XATTR_CREATE and XATTR_REPLACE, linux/xattr.h. */
+function xattrMode(flags: number): XattrMode {
+  const modes: readonly (XattrMode | undefined)[] = ['any', 'create', 'replace'];
+  const mode = modes[flags];
+  if (mode === undefined) throw new FuseError('EINVAL');
+  return mode;
+}
+
+/** mknod(2): no type at all means a regular file. */
+function specialKind(mode: number): SpecialKind {
+  switch (mode & constants.S_IFMT) {
+    case 0:
+    case constants.S_IFREG:
+      return 'file';
+    case constants.S_IFIFO:
+      return 'fifo';
+    case constants.S_IFSOCK:
+      return 'socket';
+    case constants.S_IFBLK:
+      return 'block';
+    case constants.S_IFCHR:
+      return 'character';
+    default:
+      throw new FuseError('EINVAL');
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * Random local changes, changes by another client, faults and restarts, by seed. Afterwards everything must come to
+ * rest with both sides equal, and no content may be lost that nobody meant to remove.
+ *
+ * `SEEDS=FROM-TO` runs other seeds, `SEED=N` one of them with its steps printed.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Ino } from '../../../src/base/index.js';
+import { isRemoteError } from '../../../src/remote/index.js';
+import { VfsError } from '../../../src/vfs/index.js';
+import { randomFaults } from '../../support/faulty-remote.js';
+import { type Random, seededRandom } from '../../support/random.js';
+import { remote, World } from './world.js';
+
+const STEPS = 60;
+const NAMES = ['a', 'b', 'c', 'd'];
+const DIRS = ['', '/p', '/q', '/p/q', '/q/p'];
+
+/** Seeds that once failed, each for a bug of its own. */
+const PINNED: readonly number[] = [];
+
+class Model {
+  readonly world: World;
+  readonly #random: Random;
+  readonly #trace: boolean;
+  /** Contents that nobody who saw them has removed or replaced. */
+  readonly #live = new Set<string>();
+  readonly #contentOfTag = new Map<string, string>();
+  #serial = 0;
+
+  constructor(seed: number, trace: boolean) {
+    this.#random = seededRandom(seed);
+    this.#trace = trace;
+    this.world = new World(() => this.#random.next(), { pause: async () => this.#noteTags() });
+  }
+
+  async run(): Promise<void> {
+    for (let step = 0; step < STEPS; step += 1) {
+      await this.#step();
+      this.#noteTags();
+      if (this.#trace) this.#printRequests();
+      this.world.check();
+    }
+    await this.world.converge();
+    await this.world.converge();
+    if (this.#trace) this.#printRequests();
+    this.world.check();
+    const there = this.world.server.textTree();
+    assert.deepEqual(await this.world.localTree(), there, 'both sides are equal');
+    const kept = new Set(Object.values(there));
+    const lost = [...this.#live].filter((content) => !kept.has(content));
+    assert.deepEqual(lost, [], `contents lost; the server has ${JSON.stringify(there, null, 1)}`);
+  }
+
+  async #step(): Promise<void> {
+    const random = this.#random;
+    const kind = random.below(100);
+    if (kind < 22) await this.#local(() => this.#write(this.#anyPath()));
+    else if (kind < 28) await this.#local(() => this.#saveByRename(this.#anyPath()));
+    else if (kind < 36) await this.#local(() => this.#rename(this.#existing(), this.#anyPath()));
+    else if (kind < 42) await this.#local(() => this.#remove(this.#existing()));
+    else if (kind < 48) await this.#local(() => this.world.mkdir(this.#note('mkdir', random.pick(DIRS.slice(1)) ?? '/p')));
+    else if (kind < 51) await this.#local(() => this.#exchange());
+    else if (kind < 54) await this.#local(() => this.#link());
+    else if (kind < 64) this.#remoteWrite(this.#anyPath());
+    else if (kind < 69) this.#remoteRemove();
+    else if (kind < 73) this.#remoteMove();
+    else if (kind < 90) await this.#pass(random.pick([1, 50, 250, 1_000, 6_000, 40_000]) ?? 1);
+    else if (kind < 95) this.world.remote.setPlan(random.chance(0.5) ? undefined : randomFaults(() => random.next(), 0.3));
+    else this.#restart();
+  }
+
+  /** Runs a local operation as a program does: it may fail, but only as the system says it may. */
+  async #local(work: () => Promise<void> | void): Promise<void> {
+    let settled = false;
+    const running = Promise.resolve()
+      .then(work)
+      .catch((error: unknown) => {
+        if (!(error instanceof VfsError) && !isRemoteError(error)) throw error;
+        if (error instanceof VfsError && ['EIO', 'ESTALE'].includes(error.code) && !isRemoteError(error.cause)) throw error;
+        this.#note('  failed', error instanceof VfsError ? error.code : error.code);
+      })
+      .finally(() => {
+        settled = true;
+      });
+    for (let turn = 0; turn < 300 && !settled; turn += 1) await this.world.clock.advance(turn < 5 ? 0 : 500);
+    assert(settled, 'a local operation waits for ever');
+    await running;
+  }
+
+  async #write(path: string): Promise<void> {
+    const content = this.#content('ours');
+    this.#note('write', `${path} = ${content}`);
+    const before = await this.#look(path);
+    await this.world.write(path, content);
+    this.#gone(before);
+    this.#live.add(content);
+  }
+
+  async #saveByRename(path: string): Promise<void> {
+    const content = this.#content('saved');
+    this.#note('save', `${path} = ${content}`);
+    const temporary = `${path}.tmp`;
+    await this.world.write(temporary, content);
+    this.#live.add(content);
+    await this.#rename(temporary, path);
+  }
+
+  async #rename(from: string | undefined, to: string): Promise<void> {
+    if (from === undefined) return;
+    this.#note('rename', `${from} -> ${to}`);
+    await this.#look(from);
+    const shown = await this.#look(to);
+    const replaced = this.#inoOf(from) === this.#inoOf(to) ? undefined : shown;
+    await this.world.rename(from, to);
+    this.#gone(replaced);
+  }
+
+  async #exchange(): Promise<void> {
+    const [from, to] = [this.#existing(), this.#existing()];
+    if (from === undefined || to === undefined || from === to) return;
+    this.#note('exchange', `${from} <-> ${to}`);
+    await this.world.rename(from, to, 'exchange');
+  }
+
+  async #link(): Promise<void> {
+    const files = this.world.localPaths().filter(({ kind }) => kind === 'file');
+    const from = this.#random.pick(files)?.path;
+    if (from === undefined) return;
+    const to = this.#anyPath();
+    this.#note('link', `${from} -> ${to}`);
+    await this.world.link(from, to);
+  }
+
+  async #remove(path: string | undefined): Promise<void> {
+    if (path === undefined) return;
+    this.#note('remove', path);
+    const node = this.world.localPaths().find((found) => found.path === path);
+    if (node?.kind !== 'dir') {
+      const content = this.#shown(path);
+      await this.world.unlink(path);
+      this.#gone(content);
+      return;
+    }
+    const inside = this.world.localPaths().filter((found) => found.path.startsWith(`${path}/`));
+    for (const found of inside.reverse()) {
+      if (found.kind === 'dir') {
+        await this.world.rmdir(found.path);
+        continue;
+      }
+      const content = this.#shown(found.path);
+      await this.world.unlink(found.path);
+      this.#gone(content);
+    }
+    await this.world.rmdir(path);
+  }
+
+  #remoteWrite(path: string): void {
+    const parts = path.split('/').filter((part) => part !== '');
+    for (let depth = 1; depth < parts.length; depth += 1) {
+      if (this.world.server.entryOf(remote(parts.slice(0, depth).join('/')))?.kind === 'file') return;
+    }
+    if (this.world.server.entryOf(remote(path))?.kind === 'dir') return;
+    const content = this.#content('theirs');
+    this.#note('REMOTE write', `${path} = ${content}`);
+    this.#forgetOnServer(path);
+    this.world.server.writeDirect(remote(path), content);
+    this.#live.add(content);
+  }
+
+  #remoteRemove(): void {
+    const path = this.#random.pick(Object.keys(this.world.server.textTree()));
+    if (path === undefined) return;
+    this.#note('REMOTE remove', path);
+    this.#forgetOnServer(path);
+    this.world.server.removeDirect(remote(path));
+  }
+
+  #remoteMove(): void {
+    const from = this.#random.pick(Object.keys(this.world.server.textTree()));
+    const to = this.#anyPath();
+    if (from === undefined || this.world.server.entryOf(remote(to)) !== undefined) return;
+    const parent = to.slice(0, to.lastIndexOf('/'));
+    if (`${to}/`.startsWith(from) || this.world.server.entryOf(remote(parent))?.kind !== 'dir') return;
+    this.#note('REMOTE move', `${from} -> ${to}`);
+    this.world.server.moveDirect(remote(from), remote(to));
+  }
+
+  async #pass(ms: number): Promise<void> {
+    this.#note('time', String(ms));
+    await this.world.clock.advance(ms);
+  }
+
+  #restart(): void {
+    this.#note('RESTART', '');
+    const random = this.#random;
+    this.world.restart(random.chance(0.5) ? undefined : randomFaults(() => random.next(), 0.3));
+  }
+
+  /** What is removed by someone who saw it is not missed, unless another name shows it too. */
+  #gone(content: string | undefined): void {
+    if (content === undefined) return;
+    const elsewhere = this.world
+      .localPaths()
+      .some(({ ino, kind }) => kind !== 'dir' && this.#contentOf(ino) === content);
+    if (!elsewhere) this.#live.delete(content);
+  }
+
+  #forgetOnServer(path: string): void {
+    const prefix = path.endsWith('/') ? path : `${path}/`;
+    for (const [found, content] of Object.entries(this.world.server.textTree())) {
+      if (content !== null && (found === path || found.startsWith(prefix))) this.#live.delete(content);
+    }
+  }
+
+  /** What a program sees under a name that it is about to change. */
+  async #look(path: string): Promise<string | undefined> {
+    const { parent, name } = this.world.split(path);
+    await this.world.vfs.names.lookup(parent, name);
+    const ino = this.#inoOf(path);
+    if (ino !== undefined) await this.world.engine.fresh(ino);
+    return this.#shown(path);
+  }
+
+  #shown(path: string): string | undefined {
+    const ino = this.#inoOf(path);
+    return ino === undefined ? undefined : this.#contentOf(ino);
+  }
+
+  #inoOf(path: string): Ino | undefined {
+    return this.world.localPaths().find((found) => found.path === path)?.ino;
+  }
+
+  /** What a file shows, known from its staged body or from its version. */
+  #contentOf(ino: Ino): string | undefined {
+    const node = this.world.state.get(ino);
+    if (node?.kind !== 'file') return undefined;
+    if (node.content === 'staged') return Buffer.from(this.world.content.image().get(ino)?.bytes ?? []).toString();
+    const bases = [node, ...node.aliases.map((alias) => this.world.state.get(alias))].map((record) => record?.base?.etag);
+    for (const etag of bases) {
+      const content = etag === undefined ? undefined : this.#contentOfTag.get(etag);
+      if (content !== undefined) return content;
+    }
+    return Buffer.from(this.world.content.image().get(ino)?.bytes ?? []).toString();
+  }
+
+  #noteTags(): void {
+    for (const [path, content] of Object.entries(this.world.server.textTree())) {
+      const etag = content === null ? undefined : this.world.server.entryOf(remote(path))?.etag;
+      if (content !== null && etag !== undefined) this.#contentOfTag.set(etag, content);
+    }
+  }
+
+  #printRequests(): void {
+    for (const { verb, path, to, condition, result } of this.world.server.log) {
+      const more = [to === undefined ? '' : `-> ${to}`, condition ?? ''].join(' ');
+      console.log(`      ${verb} ${path} ${more} ${result}`);
+    }
+    this.world.server.clearLog();
+  }
+
+  #anyPath(): string {
+    return `${this.#random.pick(DIRS) ?? ''}/${this.#random.pick(NAMES) ?? 'a'}`;
+  }
+
+  #existing(): string | undefined {
+    return this.#random.pick(this.world.localPaths())?.path;
+  }
+
+  #content(who: string): string {
+    this.#serial += 1;
+    return `${who}-${this.#serial}`;
+  }
+
+  #note(what: string, detail: string): string {
+    if (this.#trace) console.log(`${what} ${detail}`);
+    return detail;
+  }
+}
+
+function seeds(): number[] {
+  const one = process.env.SEED;
+  if (one !== undefined) return [Number(one)];
+  const [from = 1, to = 150] = (process.env.SEEDS ?? '1-150').split('-').map(Number);
+  return [...new Set([...PINNED, ...Array.from({ length: to - from + 1 }, (_, index) => from + index)])];
+}
+
+test('random changes on both sides, faults and restarts', async (context) => {
+  for (const seed of seeds()) {
+    const model = new Model(seed, process.env.SEED !== undefined);
+    try {
+      await model.run();
+    } catch (error) {
+      context.diagnostic(`seed ${seed}`);
+      throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+  }
+});
