@@ -1,3 +1,4 @@
+export { startDaemon } from './daemon.js';
 export { remoteUserError } from './errors.js';
 export { type Preflight, preflight } from './preflight.js';
 export type { CacheClaim } from './preflight-cache.js';

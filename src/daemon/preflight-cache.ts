@@ -80,7 +80,7 @@ export async function claimCache(request: CacheRequest): Promise<CacheClaim> {
     if (made !== undefined) await removeUpTo(dir, made);
   };
   try {
-    made = await mkdir(dir, { recursive: true, mode: 0o700 });
+    made = await makeDirectories(dir);
     await requirePrivate(dir);
     // Before the lock file is made: a directory that is refused stays as it is.
     const found = await readIdentity(dir);
@@ -129,6 +129,29 @@ async function realpathOfFuture(path: string): Promise<string> {
     if (systemErrorCode(error) !== 'ENOENT' || parent === path) throw cacheFault(path, error);
     return resolve(await realpathOfFuture(parent), relative(parent, path));
   }
+}
+
+/**
+ * Makes `dir` and those above it, private; gives the topmost that was made back. Node's own recursive mkdir turns for
+ * ever where a file system answers ENOENT though the parent exists, as /proc does.
+ */
+async function makeDirectories(dir: string): Promise<string | undefined> {
+  try {
+    await mkdir(dir, { mode: 0o700 });
+    return dir;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'EEXIST' && (await stat(dir)).isDirectory()) return undefined;
+    if (code !== 'ENOENT' || dirname(dir) === dir) throw error;
+  }
+  const above = await makeDirectories(dirname(dir));
+  try {
+    await mkdir(dir, { mode: 0o700 });
+  } catch (error) {
+    if (above !== undefined) await removeUpTo(dirname(dir), above);
+    throw error;
+  }
+  return above ?? dir;
 }
 
 async function requirePrivate(dir: string): Promise<void> {

@@ -5,7 +5,7 @@
  */
 
 import { closeSync, openSync } from 'node:fs';
-import { lstat, readdir, readFile, realpath, statfs } from 'node:fs/promises';
+import { access, constants, lstat, readdir, readFile, realpath, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ERRNO, errnoName } from './errno.js';
 import { fusermount, fusermountUnmount } from './fusermount.js';
@@ -207,9 +207,11 @@ function helperOptions(options: MountOptions): readonly string[] {
 async function mountByHelper(path: string, options: MountOptions): Promise<number> {
   if (options.allowOther && process.getuid?.() !== 0) await checkAllowOther();
   try {
-    await limited(DEVICE, lstat(DEVICE));
+    await access(DEVICE, constants.R_OK | constants.W_OK);
   } catch (error) {
-    throw noDevice(error);
+    if (codeOf(error) !== 'EACCES' && codeOf(error) !== 'EPERM') throw noDevice(error);
+    const advice = `Run as root: chmod 666 ${DEVICE} (where udev runs, it does that itself)`;
+    throw new MountError('permission', `You may not open ${DEVICE}`, advice, { cause: error });
   }
   const names = { fsName: options.fsName, subtype: options.subtype ?? 'infinimount' };
   return fusermount(path, helperOptions(options), names);

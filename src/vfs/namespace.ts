@@ -55,7 +55,9 @@ export class Namespace {
 
   /** The kernel gives `count` references back. */
   forget(ino: Ino, count: number): void {
-    if (this.#core.inodes.forget(ino, count)) this.#core.sync.unused(ino);
+    const { inodes, state, sync } = this.#core;
+    // Of a node with a name nothing is waiting to be forgotten, and the kernel forgets them by the ten thousand.
+    if (inodes.forget(ino, count) && state.get(ino)?.local === undefined) sync.unused(ino);
   }
 
   /**

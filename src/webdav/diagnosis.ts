@@ -50,9 +50,9 @@ async function findCause(
   signal: AbortSignal | undefined,
 ): Promise<Described | undefined> {
   const [sourceEntry, targetEntry, parentEntry] = await Promise.all([
-    source === undefined ? undefined : lookUp(context, source.path, signal),
-    target === undefined ? undefined : lookUp(context, target.path, signal),
-    target === undefined ? undefined : lookUp(context, parentOfRemote(target.path), signal),
+    source === undefined ? undefined : lookLeniently(context, source.path, signal),
+    target === undefined ? undefined : lookLeniently(context, target.path, signal),
+    target === undefined ? undefined : lookLeniently(context, parentOfRemote(target.path), signal),
   ]);
   if (source !== undefined) {
     if (sourceEntry === undefined) return { code: 'not-found', found: 'it is not there' };
@@ -69,6 +69,20 @@ async function findCause(
   if (parentEntry?.kind !== 'dir')
     return { code: 'parent-missing', found: 'the directory above it is not there' };
   return undefined;
+}
+
+/** mod_dav_fs answers 400 for a path below a file: nothing is there. */
+async function lookLeniently(
+  context: DavContext,
+  path: RemotePath,
+  signal: AbortSignal | undefined,
+): Promise<RemoteEntry | undefined> {
+  try {
+    return await lookUp(context, path, signal);
+  } catch (error) {
+    if (error instanceof RemoteError && error.status === 400) return undefined;
+    throw error;
+  }
 }
 
 function nameOfKind(entry: RemoteEntry): string {

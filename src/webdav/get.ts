@@ -4,8 +4,9 @@
  */
 
 import type { ETag, ReadOptions, RemoteBody, RemotePath } from '../remote/index.js';
+import { lookUp } from './conditions.js';
 import type { DavContext } from './context.js';
-import { makeError, type RequestSubject } from './error-map.js';
+import { makeError, type RequestSubject, statusError } from './error-map.js';
 import { isMadeTag, makeTag, parseTag } from './etags.js';
 import { parseContentRange, parseHttpDate } from './headers.js';
 import type { Reply } from './reply.js';
@@ -29,11 +30,12 @@ export async function get(
         'accept-encoding': 'identity',
         ...(isRanged ? { range: `bytes=${start}-${end === undefined ? '' : end - 1}` } : {}),
       },
-      expect: [416],
+      expect: [405, 416],
       expectsSlashRedirect: true,
       ...(signal === undefined ? {} : { signal }),
     }),
   );
+  if (reply.status === 405) throw await refusedMethod(context, subject, reply, signal);
   try {
     return readReply(context, subject, reply, { start, end, etag });
   } catch (error) {
@@ -41,6 +43,20 @@ export async function get(
     reply.abandon();
     throw error;
   }
+}
+
+/** Some servers (golang.org/x/net/webdav) answer 405 to GET of a directory. */
+async function refusedMethod(
+  context: DavContext,
+  subject: RequestSubject,
+  reply: Reply,
+  signal: AbortSignal | undefined,
+): Promise<Error> {
+  await reply.settle();
+  const entry = await lookUp(context, subject.path, signal);
+  if (entry?.kind === 'file') return statusError(subject, reply.status, reply.headers, context.clock.nowMs());
+  const found = entry === undefined ? 'it is not there' : 'it is a directory';
+  return makeError(subject, { code: 'not-found', found, status: reply.status });
 }
 
 interface Wanted {

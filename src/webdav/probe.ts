@@ -5,9 +5,10 @@
  * 1. `OPTIONS` of the root: the `DAV` header says whether there are locks (class 2); at the same time
  *    `PUT` of the probe's file with 16 bytes: whether the answer carries an ETag. A server that refuses it is taken as
  *    read-only and nothing more is tried.
- * 2. At the same time, each refused by a server that honours it: `PUT` with `If-None-Match: *`, `PUT` with an
- *    `If-Match` that cannot match (412 both); `GET` of two bytes (206); `PROPPATCH` of a property of our own (200 inside).
- * 3. `DELETE` of the probe's file.
+ * 2. `GET` of two bytes (206 where ranges are served) and, at the same time, `PROPPATCH` of a property of our own.
+ * 3. `PUT` with `If-None-Match: *`, then `PUT` with an `If-Match` that cannot match: 412 where they are honoured. One after
+ *    the other, since a server that honours neither would have two writers on one file.
+ * 4. `DELETE` of the probe's file.
  */
 
 import { toName } from '../base/index.js';
@@ -42,12 +43,9 @@ export async function probe(context: DavContext, { signal }: RequestOptions = {}
   context.found.learn({ lock: locks });
   if (!hasFile) return context.found.current;
   try {
-    const [ifNoneMatch, ifMatch, ranges, deadProperties] = await Promise.all([
-      prober.refusesWrite({ 'if-none-match': '*' }),
-      prober.refusesWrite({ 'if-match': IMPOSSIBLE_TAG }),
-      prober.servesRange(),
-      prober.keepsProperty(),
-    ]);
+    const [ranges, deadProperties] = await Promise.all([prober.servesRange(), prober.keepsProperty()]);
+    const ifNoneMatch = await prober.refusesWrite({ 'if-none-match': '*' });
+    const ifMatch = await prober.refusesWrite({ 'if-match': IMPOSSIBLE_TAG });
     context.found.learn({ ifNoneMatch, ifMatch, ranges, deadProperties });
   } finally {
     await prober.removeFile();

@@ -3,12 +3,23 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { REMOTE_ROOT, type RemotePath, type RemoteStore } from '../../src/remote/index.js';
 import { requireComponent } from '../support/servers/index.js';
 import { bodyOf, child, collect, listAll, namesIn, put, rejectsWith, tagOf, textOf } from './helpers.js';
 import { SUBJECTS, type Subject, type SubjectKind } from './subject.js';
 
 const MIB = 1024 * 1024;
+
+setFlagsFromString('--expose-gc');
+const collectGarbage: unknown = runInNewContext('gc');
+
+/** Bytes of buffers that something still refers to. */
+function heldBytes(): number {
+  if (typeof collectGarbage === 'function') collectGarbage();
+  return process.memoryUsage().arrayBuffers;
+}
 
 const ODD_NAMES = [
   'with space',
@@ -116,14 +127,15 @@ function suite({ traits, component, open }: SubjectKind): void {
     const moved = child(dir, 'moved');
     await store.makeDirectory(moved);
     for (const name of ODD_NAMES) await put(store, child(dir, name), name);
-    assert.deepEqual(await namesIn(store, dir), [...ODD_NAMES, 'moved'].sort());
+    const listed = ODD_NAMES.filter((name) => !(traits.hidesDotNames && name.startsWith('.')));
+    assert.deepEqual(await namesIn(store, dir), [...listed, 'moved'].sort());
     for (const name of ODD_NAMES) {
       const path = child(dir, name);
       assert.equal((await store.stat(path)).name, name);
       assert.equal(await textOf(store, path), name);
       await store.move(path, child(moved, name), { overwrite: false, directory: false });
     }
-    assert.deepEqual(await namesIn(store, moved), [...ODD_NAMES].sort());
+    assert.deepEqual(await namesIn(store, moved), [...listed].sort());
     for (const name of ODD_NAMES) await store.remove(child(moved, name), { directory: false });
     assert.deepEqual(await namesIn(store, moved), []);
   });
@@ -339,19 +351,23 @@ function suite({ traits, component, open }: SubjectKind): void {
     await rejectsWith(store.stat(path), 'not-found');
   });
 
-  check('a listing of 5,000 entries is whole', async (store, dir, { writeDirect }) => {
-    const names = Array.from({ length: 5_000 }, (_, index) => `entry ${String(index).padStart(5, '0')}`);
+  check('a large listing is whole', async (store, dir, { writeDirect }) => {
+    const names = Array.from(
+      { length: traits.listableEntries },
+      (_, index) => `entry ${String(index).padStart(5, '0')}`,
+    );
     for (const name of names) writeDirect(child(dir, name), name);
     assert.deepEqual(await namesIn(store, dir), names);
   });
 
   check('a listing may be left early', async (store, dir, { writeDirect }) => {
-    for (let index = 0; index < 2_000; index += 1) writeDirect(child(dir, `entry ${index}`), '');
+    const count = Math.min(traits.listableEntries, 2_000);
+    for (let index = 0; index < count; index += 1) writeDirect(child(dir, `entry ${index}`), '');
     for await (const batch of store.list(dir)) {
       assert.ok(batch.length > 0);
       break;
     }
-    assert.equal((await listAll(store, dir)).length, 2_000);
+    assert.equal((await listAll(store, dir)).length, count);
   });
 
   check('64 MiB go up and come down as streams', async (store, dir) => {
@@ -359,12 +375,12 @@ function suite({ traits, component, open }: SubjectKind): void {
     const size = 64 * MIB;
     const sums = { up: createHash('sha256'), down: createHash('sha256') };
     let peakBytes = 0;
-    const idleBytes = process.memoryUsage().arrayBuffers;
+    const idleBytes = heldBytes();
     async function* source(): AsyncIterable<Uint8Array> {
       for (let at = 0; at < size; at += MIB) {
         const chunk = Buffer.alloc(MIB, at / MIB);
         sums.up.update(chunk);
-        peakBytes = Math.max(peakBytes, process.memoryUsage().arrayBuffers - idleBytes);
+        if (at % (8 * MIB) === 0) peakBytes = Math.max(peakBytes, heldBytes() - idleBytes);
         yield chunk;
       }
     }
@@ -396,8 +412,8 @@ function suite({ traits, component, open }: SubjectKind): void {
     }
     assert.equal(read, size);
     assert.equal(sums.down.digest('hex'), sums.up.digest('hex'));
-    // The fake keeps all of it; a store over HTTP holds a few chunks at a time, and the collector lags behind.
-    if (traits !== SUBJECTS[0]?.traits) assert.ok(peakBytes < size / 2, `${peakBytes} bytes were held`);
+    // The fake keeps all of it; a store over HTTP holds what is on its way to the socket.
+    if (component !== undefined) assert.ok(peakBytes < size / 4, `${peakBytes} bytes were held`);
   });
 
   check('an upload that is called off leaves the old version', async (store, dir) => {
@@ -414,8 +430,9 @@ function suite({ traits, component, open }: SubjectKind): void {
     const write = store.write(path, { size: 8 * MIB, open: source }, { condition: { kind: 'any' }, signal });
     assert.equal((await rejectsWith(write, 'aborted')).outcome, 'none');
     if (!traits.keepsPartialUploads) assert.equal(await textOf(store, path), 'old');
-    await put(store, path, 'new');
-    assert.equal(await textOf(store, path), 'new');
+    // The store goes on; at another name, since rclone holds the first one locked until it has noticed.
+    await put(store, child(dir, 'next'), 'new');
+    assert.equal(await textOf(store, child(dir, 'next')), 'new');
   });
 
   check('an upload whose source is too short or breaks leaves the old version', async (store, dir) => {

@@ -26,6 +26,13 @@ export interface Traits {
   readonly remakesDirectories: boolean;
   /** MOVE and COPY make missing parents (nginx with dav-ext). */
   readonly makesParents: boolean;
+  /** Names that begin with a dot are left out of listings (nginx with dav-ext). */
+  readonly hidesDotNames: boolean;
+  /**
+   * Entries that the server lists in bearable time: rclone, told to keep no cache so that it sees what others do, reads
+   * the directory anew for each entry of it.
+   */
+  readonly listableEntries: number;
   /** A PUT that is cut off leaves a part of it (rclone without its cache). */
   readonly keepsPartialUploads: boolean;
 }
@@ -61,6 +68,8 @@ const SOUND: Traits = {
   tags: 'own',
   remakesDirectories: false,
   makesParents: false,
+  hidesDotNames: false,
+  listableEntries: 5_000,
   keepsPartialUploads: false,
 };
 
@@ -83,6 +92,7 @@ export const SUBJECTS: readonly SubjectKind[] = [
       },
       tags: 'made',
       makesParents: true,
+      hidesDotNames: true,
     },
     component: 'nginx',
     open: openServer(startNginx),
@@ -93,6 +103,7 @@ export const SUBJECTS: readonly SubjectKind[] = [
       ...SOUND,
       capabilities: { ...EVERYTHING, ifMatch: false, ifNoneMatch: false, deadProperties: false },
       remakesDirectories: true,
+      listableEntries: 300,
       keepsPartialUploads: true,
     },
     component: 'rclone',

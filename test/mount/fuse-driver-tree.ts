@@ -172,6 +172,7 @@ export function treeHandlers(tree: Tree): FuseHandlers {
     lookup({ parent, name }, context) {
       if (tree.hanging.has(name)) return untilInterrupted(tree, context.signal);
       if (context.resent) tree.resent++;
+      if (Buffer.byteLength(name) > 255) throw new FuseError('ENAMETOOLONG');
       if (name.startsWith('held-')) {
         return new Promise((resolve) => {
           tree.held.set(name, () => resolve(tree.handOver(tree.child(parent, name))));

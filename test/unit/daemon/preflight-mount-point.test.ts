@@ -78,7 +78,8 @@ test('a mount in use, also through a link', { skip: skipUnless(isRoot, 'root') }
 });
 
 /** Mounts FUSE on $1 and lets go of the device at once: what a killed program leaves behind. */
-const DEAD_MOUNT = 'exec 9<>/dev/fuse; mount -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 dead "$1"';
+const DEAD_MOUNT =
+  'exec 9<>/dev/fuse; mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 dead "$1"';
 
 test('a dead mount, with the command that takes it away', { skip: skipUnless(isRoot, 'root') }, async () => {
   const drive = folder('drive');

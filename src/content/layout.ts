@@ -1,0 +1,111 @@
+/**
+ * Where the files are:
+ *
+ *     clean/<xx>/<ino>.<generation>   copies of the server's versions; a file made anew has another generation
+ *     staged/<xx>/<ino>               content that the server does not have
+ *     lost+found/<ino>.<n>            staged files that no node wants; never deleted here
+ *     tmp/                            copies on their way out; emptied at the start
+ *
+ * <xx>: the low eight bits of the inode number in hexadecimal.
+ */
+
+import * as fs from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type Ino, isErrno } from '../base/index.js';
+
+const FAN_OUT = 256;
+const CLEAN_NAME = /^([0-9]+)\.([0-9a-f]+)$/;
+const STAGED_NAME = /^([0-9]+)$/;
+
+export interface CleanFileName {
+  readonly ino: Ino;
+  readonly generation: string;
+  readonly path: string;
+}
+
+export class Layout {
+  readonly dir: string;
+
+  constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  clean(ino: Ino, generation: string): string {
+    return join(this.dir, 'clean', bucket(ino), `${ino}.${generation}`);
+  }
+
+  staged(ino: Ino): string {
+    return join(this.dir, 'staged', bucket(ino), String(ino));
+  }
+
+  /** A path in lost+found that is free. */
+  lostAndFound(ino: Ino): string {
+    for (let n = 1; ; n++) {
+      const path = join(this.dir, 'lost+found', `${ino}.${n}`);
+      if (!fs.existsSync(path)) return path;
+    }
+  }
+
+  temporary(name: string): string {
+    return join(this.dir, 'tmp', name);
+  }
+
+  /** Makes the directories that are always there, and empties the one for copies. Throws ErrnoException. */
+  prepare(): void {
+    for (const name of ['clean', 'staged', 'lost+found']) {
+      fs.mkdirSync(join(this.dir, name), { recursive: true, mode: 0o700 });
+    }
+    fs.rmSync(join(this.dir, 'tmp'), { recursive: true, force: true });
+    fs.mkdirSync(join(this.dir, 'tmp'), { mode: 0o700 });
+  }
+
+  *cleanFiles(): Generator<CleanFileName> {
+    for (const path of this.#files('clean')) {
+      const match = CLEAN_NAME.exec(path.slice(path.lastIndexOf('/') + 1));
+      if (match !== null) yield { ino: Number(match[1]) as Ino, generation: match[2] as string, path };
+    }
+  }
+
+  *stagedFiles(): Generator<{ readonly ino: Ino; readonly path: string }> {
+    for (const path of this.#files('staged')) {
+      const match = STAGED_NAME.exec(path.slice(path.lastIndexOf('/') + 1));
+      if (match !== null) yield { ino: Number(match[1]) as Ino, path };
+    }
+  }
+
+  *#files(kind: string): Generator<string> {
+    for (const sub of fs.readdirSync(join(this.dir, kind))) {
+      for (const name of fs.readdirSync(join(this.dir, kind, sub))) yield join(this.dir, kind, sub, name);
+    }
+  }
+}
+
+function bucket(ino: Ino): string {
+  return (ino % FAN_OUT).toString(16).padStart(2, '0');
+}
+
+/** open(2), making the directory where it is missing. */
+export function openIn(path: string, flags: string): number {
+  try {
+    return fs.openSync(path, flags, 0o600);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT') || fs.existsSync(dirname(path))) throw error;
+    fs.mkdirSync(dirname(path), { mode: 0o700 });
+    return fs.openSync(path, flags, 0o600);
+  }
+}
+
+/** rename(2), making the directory where it is missing. */
+export function moveTo(from: string, to: string): void {
+  fs.mkdirSync(dirname(to), { recursive: true, mode: 0o700 });
+  fs.renameSync(from, to);
+}
+
+/** unlink(2) of a file that may be gone. */
+export function unlinkIfThere(path: string): void {
+  try {
+    fs.unlinkSync(path);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+  }
+}

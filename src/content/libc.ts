@@ -1,0 +1,46 @@
+/** The libc calls on backing files that Node lacks, by koffi. Failures are thrown as Node's ErrnoException. */
+
+import { getSystemErrorName } from 'node:util';
+import koffi from 'koffi';
+
+const lib = koffi.load(null);
+
+const cFallocate = lib.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
+const cLseek = lib.func('int64_t lseek(int fd, int64_t offset, int whence)');
+const cSyncfs = lib.func('int syncfs(int fd)');
+
+type Native = (...args: readonly unknown[]) => number;
+
+/** linux/fs.h */
+export const SEEK_DATA = 3;
+export const SEEK_HOLE = 4;
+
+export function errnoException(errno: number, syscall: string): NodeJS.ErrnoException {
+  const code = getSystemErrorName(-errno);
+  return Object.assign(new Error(`${code}, ${syscall}`), { code, errno: -errno, syscall });
+}
+
+/** fallocate(2). */
+export function fallocate(fd: number, mode: number, offset: number, length: number): void {
+  if ((cFallocate as Native)(fd, mode, offset, length) === -1) throw errnoException(koffi.errno(), 'fallocate');
+}
+
+/** lseek(2); moves the descriptor's offset, which positioned reads and writes do not use. -1 for ENXIO. */
+export function lseek(fd: number, offset: number, whence: number): number {
+  const result = Number((cLseek as Native)(fd, offset, whence));
+  if (result !== -1) return result;
+  const errno = koffi.errno();
+  if (errno === koffi.os.errno.ENXIO) return -1;
+  throw errnoException(errno, 'lseek');
+}
+
+/** syncfs(2) on the thread pool: all data and names of the file system that `fd` is on are on the disk afterwards. */
+export function syncfs(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    cSyncfs.async(fd, (error: Error | null, result: number) => {
+      if (error) reject(error);
+      else if (result === -1) reject(errnoException(koffi.errno(), 'syncfs'));
+      else resolve();
+    });
+  });
+}

@@ -1,0 +1,348 @@
+/**
+ * The composition root: builds every subsystem from the options, starts them from the bottom up and stops them from
+ * the top down. Nobody else builds subsystems.
+ */
+
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { type AuthProvider, BasicAuth } from '../auth/index.js';
+import { type Clock, SystemClock, UserError } from '../base/index.js';
+import { connectInvalidation, createBridge, type KernelInvalidation } from '../bridge/index.js';
+import type { MountOptions } from '../config/index.js';
+import { type ContentStore, openContentStore } from '../content/index.js';
+import {
+  FuseSession,
+  type KernelMount,
+  MountError,
+  mountKernel,
+  type SessionEnd,
+  setReadAhead,
+} from '../fuse/index.js';
+import { type Logger, subsystemLogger } from '../observe/index.js';
+import { type Capabilities, isRemoteError, type RemoteStore } from '../remote/index.js';
+import { type LmdbStateStore, openState, StateError } from '../state/index.js';
+import { SyncEngine } from '../sync/index.js';
+import { Vfs } from '../vfs/index.js';
+import { checkServer, createWebdavStore } from '../webdav/index.js';
+import { remoteUserError } from './errors.js';
+import { cacheUserError, mountUserError } from './failures.js';
+import { type Preflight, preflight } from './preflight.js';
+import type { CloseReason, DaemonDeps, RunningDaemon, StopReport } from './types.js';
+
+/** How often a file that stays open for writing is uploaded from a copy. */
+const COPY_INTERVAL_MS = 30_000;
+/** What the kernel reads ahead of a sequential reader, in KiB. */
+const READ_AHEAD_KIB = 1024;
+const CAPABILITIES_KEY = 'capabilities';
+const USER_AGENT = 'infinimount';
+
+/** Things to undo, last first. */
+class Undo {
+  readonly #steps: (() => Promise<void> | void)[] = [];
+
+  add(step: () => Promise<void> | void): void {
+    this.#steps.push(step);
+  }
+
+  /** Undoes all, also past a step that fails; rejects with the first failure. */
+  async run(): Promise<void> {
+    const failures: unknown[] = [];
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+      try {
+        await step();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+}
+
+/** Checks, mounts and serves; see `StartDaemon`. */
+export async function startDaemon(options: MountOptions, deps: DaemonDeps): Promise<RunningDaemon> {
+  const undo = new Undo();
+  try {
+    return await start(options, deps, undo);
+  } catch (error) {
+    await undo.run().catch((failure: unknown) => deps.logger.error({ err: failure }, 'could not clean up'));
+    throw error;
+  }
+}
+
+async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promise<RunningDaemon> {
+  const { logger } = deps;
+  const clock = new SystemClock();
+  const checked = await preflight(options);
+  let inUse = false;
+  undo.add(() => (inUse ? checked.cache.release() : checked.cache.abandon()));
+
+  const state = openTrees(checked.cache.dir, options, clock, logger);
+  undo.add(() => state.close());
+  const store = makeStore(options, state, clock, logger);
+  undo.add(() => store.close());
+  await askServer(store, options, checked, logger);
+  const content = await openBodies(checked.cache.dir, state, options, clock, logger);
+  undo.add(() => content.close());
+  inUse = true;
+
+  const engine = new SyncEngine(
+    { state, content, store, clock, random: Math.random, log: subsystemLogger(logger, 'sync') },
+    {
+      hostName: hostname(),
+      owner: { uid: options.uid, gid: options.gid, fileMode: options.fileMode, dirMode: options.dirMode },
+      freshnessMs: options.freshnessMs,
+      uploadDelayMs: options.uploadDelayMs,
+      copyIntervalMs: COPY_INTERVAL_MS,
+      maxConnections: options.maxConnections,
+    },
+  );
+  const vfs = new Vfs({
+    state,
+    content,
+    sync: engine,
+    clock,
+    options: { readOnly: options.readOnly, sync: options.sync, volumeSizeBytes: options.volumeSizeBytes },
+  });
+  engine.start();
+  undo.add(() => engine.close());
+  undo.add(() => vfs.close());
+
+  const kernel = await mountChecked(options, checked);
+  const { session, invalidation } = serve(kernel, vfs, engine, options, clock, logger);
+  undo.add(() => invalidation.close());
+  undo.add(async () => {
+    await session.close();
+  });
+  undo.add(() => unmount(kernel, logger));
+  await Promise.race([session.ready, session.closed.then(failIfEnded)]);
+  await setReadAhead(kernel.device, READ_AHEAD_KIB).catch((error: unknown) =>
+    logger.debug({ err: error }, 'the read-ahead of the mount stays at the default'),
+  );
+  if (!options.readOnly) learn(store, logger);
+  deps.onReady?.({ url: options.url, mountPoint: kernel.mountPoint });
+  return new Daemon({ session, engine, undo, logger });
+}
+
+function failIfEnded(end: SessionEnd): never {
+  throw new UserError(
+    'mount-refused',
+    'Cannot mount: the kernel ended the connection at once',
+    'See the kernel log.',
+    {
+      cause: end.reason === 'failed' ? end.error : undefined,
+    },
+  );
+}
+
+/** For servers that ask for no credentials. */
+const anonymous: AuthProvider = { authorize: () => ({}), onUnauthorized: () => false };
+
+function makeStore(options: MountOptions, state: LmdbStateStore, clock: Clock, logger: Logger): RemoteStore {
+  const auth = options.credentials === undefined ? anonymous : new BasicAuth(options.credentials);
+  const log = subsystemLogger(logger, 'webdav');
+  return createWebdavStore({
+    url: options.url,
+    auth,
+    userAgent: USER_AGENT,
+    clock,
+    random: Math.random,
+    insecureHttp: options.insecureHttp,
+    maxConnections: options.maxConnections,
+    timeouts: {
+      connectMs: options.connectTimeoutMs,
+      idleMs: options.readTimeoutMs,
+      headersMs: options.readTimeoutMs,
+    },
+    log,
+    capabilities: (state.getMeta(CAPABILITIES_KEY) ?? {}) as Partial<Capabilities>,
+    onCapabilities: (capabilities) => state.setMeta(CAPABILITIES_KEY, { ...capabilities }),
+    onSkippedEntry: (entry) => log.warn(entry, 'an entry of a listing cannot be shown'),
+    ...(options.extraCaPem === undefined ? {} : { ca: options.extraCaPem }),
+  });
+}
+
+/** A server that cannot be reached is no reason not to show what is known of it. */
+async function askServer(
+  store: RemoteStore,
+  options: MountOptions,
+  checked: Preflight,
+  logger: Logger,
+): Promise<void> {
+  try {
+    await checkServer(store);
+  } catch (error) {
+    if (!isRemoteError(error)) throw error;
+    const unreachable = isRemoteError(error, 'unreachable', 'timeout', 'interrupted');
+    if (checked.cache.isNew || !unreachable) throw remoteUserError(error, options.url);
+    logger.warn({ code: error.code, reason: error.message }, 'mounting offline, from what the cache holds');
+  }
+}
+
+function openTrees(dir: string, options: MountOptions, clock: Clock, logger: Logger): LmdbStateStore {
+  try {
+    return openState({
+      dir: join(dir, 'state'),
+      clock,
+      log: subsystemLogger(logger, 'state'),
+      root: { mode: options.dirMode, uid: options.uid, gid: options.gid, time: clock.nowNs() },
+    });
+  } catch (error) {
+    throw error instanceof StateError ? cacheUserError(error, dir) : error;
+  }
+}
+
+async function openBodies(
+  dir: string,
+  state: LmdbStateStore,
+  options: MountOptions,
+  clock: Clock,
+  logger: Logger,
+): Promise<ContentStore> {
+  const log = subsystemLogger(logger, 'content');
+  const content = await openContentStore({
+    dir: join(dir, 'content'),
+    presence: state.sideTable('presence'),
+    clock,
+    log,
+    limits: { maxCleanBytes: options.cacheSizeBytes, minFreeBytes: options.minFreeSpaceBytes },
+  });
+  const report = await content.reconcile((ino) => {
+    const node = state.get(ino);
+    if (node?.kind !== 'file') return { kind: 'unknown' };
+    return { kind: node.content, etag: node.base?.etag, size: node.size };
+  });
+  if (report.rescued.length > 0 || report.lost.length > 0) log.error(report, 'the cache was found damaged');
+  return content;
+}
+
+async function mountChecked(options: MountOptions, checked: Preflight): Promise<KernelMount> {
+  try {
+    return await mountKernel({
+      mountPoint: checked.mountPoint,
+      fsName: options.url,
+      allowOther: options.allowOther,
+      readOnly: options.readOnly,
+      noAtime: true,
+      allowNonEmpty: options.nonempty,
+    });
+  } catch (error) {
+    throw error instanceof MountError ? mountUserError(error, checked.mountPoint) : error;
+  }
+}
+
+function serve(
+  kernel: KernelMount,
+  vfs: Vfs,
+  engine: SyncEngine,
+  options: MountOptions,
+  clock: Clock,
+  logger: Logger,
+): { session: FuseSession; invalidation: KernelInvalidation } {
+  const log = subsystemLogger(logger, 'fuse');
+  const { freshnessMs } = options;
+  const timeouts = {
+    entryTimeoutMs: freshnessMs,
+    attrTimeoutMs: freshnessMs,
+    negativeTimeoutMs: freshnessMs,
+  };
+  const pending: { invalidation: KernelInvalidation | undefined } = { invalidation: undefined };
+  const handlers = createBridge({
+    vfs,
+    timeouts,
+    log,
+    isStale: (ino) => pending.invalidation?.isPending(ino) ?? false,
+  });
+  const session = new FuseSession({
+    fd: kernel.fd,
+    handlers,
+    clock,
+    options: { extraFlags: ['HANDLE_KILLPRIV_V2'] },
+    onUnexpectedError: (error, operation) =>
+      log.error({ operation, err: error }, 'request failed unexpectedly'),
+    ...(options.debugFuse ? { trace: (line: string) => process.stderr.write(`${line}\n`) } : {}),
+  });
+  const invalidation = connectInvalidation({
+    sync: engine,
+    notify: session.notify,
+    isKnown: (ino) => vfs.inodes.isInUse(ino),
+    log,
+  });
+  pending.invalidation = invalidation;
+  session.start();
+  return { session, invalidation };
+}
+
+/** Unmounts; where programs hold on to the mount it is detached, and goes when they let go. */
+async function unmount(kernel: KernelMount, logger: Logger): Promise<void> {
+  try {
+    await kernel.unmount();
+  } catch (error) {
+    if (!(error instanceof MountError) || error.code !== 'busy') throw error;
+    logger.warn({ mountPoint: kernel.mountPoint }, 'programs still use the mount; it is detached from them');
+    await kernel.unmount({ lazy: true });
+  }
+}
+
+/** Finds out what the server honours, behind everything else. */
+function learn(store: RemoteStore, logger: Logger): void {
+  store
+    .probe()
+    .then((capabilities) => logger.debug({ capabilities }, 'what the server honours'))
+    .catch((error: unknown) => {
+      if (isRemoteError(error)) logger.debug({ code: error.code }, 'the server was not probed');
+      else logger.error({ err: error }, 'the server was not probed');
+    });
+}
+
+class Daemon implements RunningDaemon {
+  readonly closed: Promise<CloseReason>;
+  readonly #engine: SyncEngine;
+  readonly #undo: Undo;
+  readonly #logger: Logger;
+  #stopping: Promise<StopReport> | undefined;
+  #setClosed: (reason: CloseReason) => void = () => undefined;
+
+  constructor(parts: {
+    readonly session: FuseSession;
+    readonly engine: SyncEngine;
+    readonly undo: Undo;
+    readonly logger: Logger;
+  }) {
+    this.#engine = parts.engine;
+    this.#undo = parts.undo;
+    this.#logger = parts.logger;
+    this.closed = new Promise((resolve) => {
+      this.#setClosed = resolve;
+    });
+    parts.session.closed
+      .then((end) => this.#ended(end))
+      .catch((error: unknown) => this.#logger.error({ err: error }, 'could not stop cleanly'));
+  }
+
+  flush(signal: AbortSignal): Promise<void> {
+    return this.#engine.drained(signal);
+  }
+
+  stop(): Promise<StopReport> {
+    this.#stopping ??= this.#close('stopped');
+    return this.#stopping;
+  }
+
+  async #ended(end: SessionEnd): Promise<void> {
+    if (this.#stopping !== undefined) return;
+    if (end.reason === 'failed')
+      this.#logger.error({ err: end.error }, 'the connection to the kernel failed');
+    this.#stopping = this.#close(end.reason === 'failed' ? 'failed' : 'unmounted');
+    await this.#stopping;
+  }
+
+  async #close(reason: CloseReason): Promise<StopReport> {
+    const report: StopReport = { pendingUploads: this.#engine.pendingCount() };
+    try {
+      await this.#undo.run();
+    } finally {
+      this.#setClosed(reason);
+    }
+    return report;
+  }
+}
