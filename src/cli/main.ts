@@ -12,9 +12,16 @@ const COMMANDS = ['mount', 'demo', 'completion'];
 
 const HELP_WIDTH = 100;
 
+/** Milliseconds; the longest that a timer of Node takes. */
+const LONGEST_INTERVAL_MS = 2_147_483_647;
+
 /** Runs one command line and ends the process with its exit code. */
 export async function main(args: readonly string[]): Promise<never> {
-  process.exit(await run(args).catch(reportFailure));
+  // A command may be waiting for nothing but a timer of the product's clock, which does not keep the process alive.
+  const alive = setInterval(() => undefined, LONGEST_INTERVAL_MS);
+  const exitCode = await run(args).catch(reportFailure);
+  clearInterval(alive);
+  process.exit(exitCode);
 }
 
 /** Runs one command line; gives the exit code back, or rejects with what went wrong. */

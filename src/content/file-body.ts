@@ -102,7 +102,8 @@ export class FileBody implements Body {
   fill(position: number, data: Uint8Array): void {
     const holding = this.#holding;
     if (holding.kind === 'staged') throw this.#misuse('a staged body is filled');
-    if (position + data.length > holding.size) throw this.#misuse('a fill ends behind the end of the version');
+    if (position + data.length > holding.size)
+      throw this.#misuse('a fill ends behind the end of the version');
     this.#writeFully(data, position);
     const before = holding.present.total;
     holding.present.add(position, position + data.length);
@@ -125,7 +126,8 @@ export class FileBody implements Body {
   }
 
   seekDataHole(offset: number, whence: 'data' | 'hole'): number {
-    if (this.#holding.kind === 'staged') return lseek(this.fd, offset, whence === 'data' ? SEEK_DATA : SEEK_HOLE);
+    if (this.#holding.kind === 'staged')
+      return lseek(this.fd, offset, whence === 'data' ? SEEK_DATA : SEEK_HOLE);
     if (offset >= this.#holding.size) return -1;
     return whence === 'data' ? offset : this.#holding.size;
   }

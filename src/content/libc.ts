@@ -22,7 +22,8 @@ export function errnoException(errno: number, syscall: string): NodeJS.ErrnoExce
 
 /** fallocate(2). */
 export function fallocate(fd: number, mode: number, offset: number, length: number): void {
-  if ((cFallocate as Native)(fd, mode, offset, length) === -1) throw errnoException(koffi.errno(), 'fallocate');
+  if ((cFallocate as Native)(fd, mode, offset, length) === -1)
+    throw errnoException(koffi.errno(), 'fallocate');
 }
 
 /** lseek(2); moves the descriptor's offset, which positioned reads and writes do not use. -1 for ENXIO. */

@@ -80,7 +80,14 @@ export class PresenceRecords {
         continue;
       }
       const presentBytes = ranges === 'whole' ? size : sumOf(ranges);
-      entries.set(ino, { etag: (etag ?? undefined) as ETag | undefined, size, generation, ranges, presentBytes, lastUseMs });
+      entries.set(ino, {
+        etag: (etag ?? undefined) as ETag | undefined,
+        size,
+        generation,
+        ranges,
+        presentBytes,
+        lastUseMs,
+      });
     }
     this.#epoch = newest + 1;
     this.#putMarker(false);

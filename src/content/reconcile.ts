@@ -83,7 +83,12 @@ export async function reconcileFiles(
     const node = nodeOf(ino);
     if (isKnown && node.kind === 'clean') {
       found.add(ino);
-    } else if (isKnown && node.kind === 'staged' && entry.presentBytes === entry.size && !fs.existsSync(layout.staged(ino))) {
+    } else if (
+      isKnown &&
+      node.kind === 'staged' &&
+      entry.presentBytes === entry.size &&
+      !fs.existsSync(layout.staged(ino))
+    ) {
       moveTo(path, layout.staged(ino));
       target.forget(ino);
       target.addStaged(ino, entry.size);

@@ -199,7 +199,7 @@ async function openBodies(
   logger: Logger,
 ): Promise<ContentStore> {
   const log = subsystemLogger(logger, 'content');
-  const content = await openContentStore({
+  const content = openContentStore({
     dir: join(dir, 'content'),
     presence: state.sideTable('presence'),
     clock,
@@ -211,7 +211,10 @@ async function openBodies(
     if (node?.kind !== 'file') return { kind: 'unknown' };
     return { kind: node.content, etag: node.base?.etag, size: node.size };
   });
-  if (report.rescued.length > 0 || report.lost.length > 0) log.error(report, 'the cache was found damaged');
+  if (report.lostAndFound.length > 0) {
+    log.error({ files: report.lostAndFound }, 'files that belong to nothing were found in the cache and are kept there');
+  }
+  if (report.powerLoss) log.warn({}, 'the machine went down without a clean end; unfinished writes may be missing');
   return content;
 }
 

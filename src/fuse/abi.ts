@@ -104,3 +104,6 @@ export const RENAME = { NOREPLACE: 1 << 0, EXCHANGE: 1 << 1, WHITEOUT: 1 << 2 } 
 
 /** Device ioctls: `_IOR(229, 0, uint32_t)`, `_IOW(229, 1, struct fuse_backing_map)`, `_IOW(229, 2, uint32_t)`. */
 export const DEV_IOC = { CLONE: 0x8004_e500, BACKING_OPEN: 0x4010_e501, BACKING_CLOSE: 0x4004_e502 } as const;
+
+/** The `end` of a lock that reaches to the end of the file, however far (OFFSET_MAX, linux/fs.h). */
+export const LOCK_TO_END = 0x7fff_ffff_ffff_ffffn;

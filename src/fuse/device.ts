@@ -147,7 +147,7 @@ export class Device {
         return;
       }
       const length = readInto(this.fd, buffer, buffer.length);
-      if (length >= 0) {
+      if (length > 0) {
         this.#transientReads = 0;
         if (!this.#events.onRequest(length)) waitsForUs = true;
         if (this.#state !== 'running') return;
@@ -163,7 +163,7 @@ export class Device {
           this.#wait();
           return;
         }
-      } else if (!this.#survives(-length)) return;
+      } else if (!this.#survives(length === 0 ? ERRNO.ENODATA : -length)) return;
     }
     setImmediate(() => this.#turn());
   }

@@ -171,13 +171,13 @@ export class FuseError extends Error {
   }
 }
 
-/** A request that does not have the shape the protocol gives it; answered with its errno and counted. */
+/** A request that does not have the shape the protocol gives it; answered EINVAL and counted. */
 export class MalformedRequest extends FuseError {
   /** What was found, for a debug line. */
   readonly detail: string;
 
-  constructor(detail: string, code: ErrnoName = 'EINVAL') {
-    super(code);
+  constructor(detail: string) {
+    super('EINVAL');
     this.detail = detail;
   }
 }

@@ -6,7 +6,7 @@
 import { isUtf8 } from 'node:buffer';
 import { IN_HEADER_BYTES, UNIQUE_RESEND_HIGH_BIT } from './abi.js';
 import type { Lease } from './buffers.js';
-import { type ErrnoName, MalformedRequest } from './errno.js';
+import { type ErrnoName, FuseError, MalformedRequest } from './errno.js';
 import { IN_HEADER } from './layouts.js';
 import { readU53 } from './struct.js';
 
@@ -116,7 +116,7 @@ export class Message {
   /** A u64 that must be below 2^53; else the request is answered `code`. */
   u53(at: number, code: ErrnoName): number {
     const value = readU53(this.view, at);
-    if (value < 0) throw new MalformedRequest('64-bit number beyond 2^53', code);
+    if (value < 0) throw new FuseError(code);
     return value;
   }
 
@@ -138,7 +138,7 @@ export class Message {
     const text = this.bytes.toString('utf8', start, end);
     // Decoding replaces what is not UTF-8, so only a text with the replacement character needs the exact check.
     if (text.includes(REPLACEMENT) && !isUtf8(this.bytes.subarray(start, end))) {
-      throw new MalformedRequest('string is not UTF-8', 'EILSEQ');
+      throw new FuseError('EILSEQ');
     }
     return text;
   }

@@ -1,7 +1,7 @@
 /** Requests and replies as lines of text with every field, from the opcode table's structs. */
 
 import { IN_HEADER_BYTES, OUT_HEADER_BYTES } from './abi.js';
-import { errnoName, MalformedRequest } from './errno.js';
+import { errnoName, FuseError, MalformedRequest } from './errno.js';
 import { DIRENT, DIRENTPLUS, FORGET_ONE, GETXATTR_OUT, IN_HEADER } from './layouts.js';
 import { Message } from './message.js';
 import type { OpcodeRow } from './opcodes.js';
@@ -38,8 +38,8 @@ function printBody(message: Message, row: OpcodeRow): readonly string[] {
       }
     } else if (row.data) parts.push(printData(message.data(message.remaining)));
   } catch (error) {
-    if (!(error instanceof MalformedRequest)) throw error;
-    parts.push(`[malformed: ${error.detail}]`);
+    if (!(error instanceof FuseError)) throw error;
+    parts.push(`[malformed: ${error instanceof MalformedRequest ? error.detail : error.code}]`);
   }
   return parts;
 }

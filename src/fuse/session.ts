@@ -338,7 +338,7 @@ export class FuseSession {
 
   /** Answers a message for which no Call was made. */
   #refuse(message: Message, row: OpcodeRow | undefined, error: unknown): void {
-    this.counters.malformed++;
+    if (error instanceof MalformedRequest) this.counters.malformed++;
     if (!(error instanceof FuseError)) this.#report(error, row?.name ?? 'unknown');
     if (row !== undefined && !row.answered) return;
     const call = new Call(message, 0, this.#pool);

@@ -61,6 +61,8 @@ export interface Progress {
 const LISTINGS_AT_ONCE = 6;
 /** A server calls the tag of a file weak, and matches none, while the file is younger than a second. */
 const YOUNG_FILE_MS = 1_200;
+/** By then an upload with an open end has been looked up, if the server can be reached. */
+const ATTEMPT_MS = 500;
 /** By then a listing has told of what changed. */
 const RELIST_MS = 5_000;
 
@@ -397,6 +399,9 @@ export class CarryOut {
       editor.merge((merge) => merge.entry(place.parent, place.name, seen));
       throw new Superseded('the server still has the version that is known', YOUNG_FILE_MS);
     }
+    if (this.#isAttemptedByAnother(ino, place)) {
+      throw new Superseded('what is there may be an earlier upload of ours, which is looked up first', ATTEMPT_MS);
+    }
     const kept = editor.merge((merge, tx) => {
       if (occupant !== undefined && occupant.ino !== ino) {
         tx.put({ ...occupant, base: undefined, remote: undefined });
@@ -405,6 +410,17 @@ export class CarryOut {
     });
     if (occupant !== undefined) editor.bury(occupant.ino);
     log.warn({ ino, name: place.name, kept: kept?.name }, 'changed here and on the server: both versions are kept');
+  }
+
+  /** Whether another node's upload to this place has an open end. */
+  #isAttemptedByAnother(ino: Ino, place: Place): boolean {
+    const { state } = this.#deps;
+    for (const other of state.dirty()) {
+      const node = other === ino ? undefined : state.get(other);
+      if (node === undefined || node.kind === 'dir' || node.attempt === undefined) continue;
+      if (samePlace(node.attempt.place, place)) return true;
+    }
+    return false;
   }
 
   /** Whether what the server has is what this side wanted to put there; the base then says so. */
@@ -429,6 +445,9 @@ export class CarryOut {
       return true;
     }
     if (entry.kind === 'dir') return false;
+    // What is there is known as another node's already.
+    const taken = occupant !== undefined && occupant.ino !== node.ino ? occupant.base : undefined;
+    if (taken !== undefined && isSameVersion(taken, entry)) return false;
     if (this.#uploadSize(node) !== entry.size) return false;
     const wanted = await this.#wanted(node, sha256);
     if (wanted === undefined || wanted.size !== entry.size) return false;

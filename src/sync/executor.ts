@@ -230,6 +230,8 @@ export class Executor {
       this.#wake(ino, nowMs);
       const node = this.#state.get(ino);
       if (node === undefined) this.#sessions.forget(ino);
+      // What changes a file's content changes what its further names have to bring to the server.
+      if (node?.kind === 'file') for (const alias of node.aliases) this.#postpone(alias, nowMs);
       if (node === undefined || !isDirty(node, this.#state)) {
         this.#settle(ino);
         continue;

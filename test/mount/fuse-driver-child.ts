@@ -162,9 +162,11 @@ try {
     );
   });
   process.once('disconnect', () => {
-    mounted.unmount({ lazy: true }).catch((error: unknown) => {
-      process.stderr.write(`${String(error)}\n`);
-    });
+    const stop = async (): Promise<void> => {
+      await mounted.unmount({ lazy: true });
+      await session.close();
+    };
+    stop().catch((error: unknown) => process.stderr.write(`${String(error)}\n`));
   });
   const ready: ChildReady = {
     method: mounted.method,

@@ -3,7 +3,13 @@
  * method, path and number, actions spoil them. It records every request that it saw.
  */
 
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export type FaultAction =
@@ -190,7 +196,10 @@ function forward(
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const { method, url, headers } = incoming;
-    const onward = request({ host: '127.0.0.1', port: targetPort, method, path: url, headers, agent: false }, resolve);
+    const onward = request(
+      { host: '127.0.0.1', port: targetPort, method, path: url, headers, agent: false },
+      resolve,
+    );
     onward.on('error', reject);
     let left = action?.kind === 'cut-request' ? action.afterBytes : Number.POSITIVE_INFINITY;
     incoming.on('data', (chunk: Buffer) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { UserErrorCode } from '../../../src/base/index.js';
-import { remoteUserError } from '../../../src/daemon/index.js';
+import { remoteUserError } from '../../../src/daemon/errors.js';
 import { REMOTE_ROOT, RemoteError, type RemoteErrorCode } from '../../../src/remote/index.js';
 
 const URL_TEXT = 'https://cloud.example/dav/';

@@ -103,7 +103,9 @@ class Model {
     const content = this.#content('saved');
     this.#note('save', `${path} = ${content}`);
     const temporary = `${path}.tmp`;
+    const before = await this.#look(temporary);
     await this.world.write(temporary, content);
+    this.#gone(before);
     this.#live.add(content);
     await this.#rename(temporary, path);
   }
@@ -202,9 +204,13 @@ class Model {
   /** What is removed by someone who saw it is not missed, unless another name shows it too. */
   #gone(content: string | undefined): void {
     if (content === undefined) return;
-    const elsewhere = this.world
-      .localPaths()
-      .some(({ ino, kind }) => kind !== 'dir' && this.#contentOf(ino) === content);
+    // A name here that shows what the server no longer has under it is only waiting for the news.
+    const there = this.world.server.textTree();
+    const elsewhere = this.world.localPaths().some(({ path, ino, kind }) => {
+      if (kind === 'dir' || this.#contentOf(ino) !== content) return false;
+      const node = this.world.state.get(ino);
+      return (node?.kind === 'file' && node.content === 'staged') || there[path] === content;
+    });
     if (!elsewhere) this.#live.delete(content);
   }
 

@@ -87,7 +87,11 @@ export class World {
       await quiesce();
       if (this.engine.pendingCount() === 0) return;
     }
-    const stuck = this.engine.queue().map((item) => ({ ...item, record: this.state.get(item.ino) }));
+    const stuck = this.engine.queue().map((item) => {
+      const record = this.state.get(item.ino);
+      const target = record?.kind === 'alias' ? this.state.get(record.target) : undefined;
+      return { ...item, record, target };
+    });
     const text = JSON.stringify(stuck, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value), 1);
     assert.fail(`does not come to rest:\n${text}\nserver: ${JSON.stringify(this.server.textTree(), null, 1)}`);
   }

@@ -1,0 +1,87 @@
+/** Which clean files go when the cache is over its size, or the disk short of room. Staged files are out of reach. */
+
+import * as fs from 'node:fs';
+import type { Ino } from '../base/index.js';
+
+export interface CacheLimits {
+  /** Bytes of clean content to keep at most. */
+  readonly maxCleanBytes: number;
+  /** Bytes to leave free on the disk. */
+  readonly minFreeBytes: number;
+}
+
+/** What the evictor needs of the store. */
+export interface EvictionTarget {
+  cleanBytes(): number;
+  /** Clean files not in use. */
+  candidates(): readonly (readonly [Ino, { readonly lastUseMs: number }])[];
+  /** Deletes a clean file, unless it came into use; returns the bytes freed. */
+  drop(ino: Ino): number;
+}
+
+/** Once over a limit, this much more goes than must, so that not every fill begins anew. */
+const SLACK = 0.05;
+const FILES_PER_TURN = 32;
+/** How many fills go by between two looks at the free space. */
+const FILLS_PER_CHECK = 256;
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+export class Evictor {
+  readonly #limits: CacheLimits;
+  readonly #dir: string;
+  readonly #target: EvictionTarget;
+  #running: Promise<number> | undefined;
+  #fills = 0;
+  #closed = false;
+
+  constructor(limits: CacheLimits, dir: string, target: EvictionTarget) {
+    this.#limits = limits;
+    this.#dir = dir;
+    this.#target = target;
+  }
+
+  /** Called when content grew or came out of use: starts an eviction where one is due. */
+  wake(): void {
+    if (this.#running !== undefined || this.#closed) return;
+    const isTimeForDisk = ++this.#fills % FILLS_PER_CHECK === 0;
+    const isOver = this.#target.cleanBytes() > this.#limits.maxCleanBytes;
+    // What is in use cannot go; the next release looks again.
+    if (isOver || (isTimeForDisk && this.#missingFreeBytes() > 0)) void this.run();
+  }
+
+  /** Evicts until the limits hold or nothing is left that may go; one run at a time. Resolves with the bytes freed. */
+  run(): Promise<number> {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<number> {
+    const excess = this.#target.cleanBytes() - this.#limits.maxCleanBytes;
+    const missing = this.#missingFreeBytes();
+    if (excess <= 0 && missing <= 0) return 0;
+    const fromSize = excess > 0 ? excess + this.#limits.maxCleanBytes * SLACK : 0;
+    const fromDisk = missing > 0 ? missing + this.#limits.minFreeBytes * SLACK : 0;
+    const goal = Math.max(fromSize, fromDisk);
+    const victims = this.#target.candidates().toSorted(([, a], [, b]) => a.lastUseMs - b.lastUseMs);
+    let freed = 0;
+    for (const [index, [ino]] of victims.entries()) {
+      if (freed >= goal || this.#closed) break;
+      freed += this.#target.drop(ino);
+      if (index % FILES_PER_TURN === FILES_PER_TURN - 1) await turn();
+    }
+    return freed;
+  }
+
+  #missingFreeBytes(): number {
+    const { bavail, bsize } = fs.statfsSync(this.#dir);
+    return this.#limits.minFreeBytes - bavail * bsize;
+  }
+}

@@ -1,0 +1,459 @@
+/**
+ * The content store on disk. It owns the files, the bodies in use and the index of clean files; where the files are
+ * is in layout.ts, what survives a restart in presence.ts, which files go in eviction.ts.
+ *
+ * INVARIANT: an inode has a staged file or a clean entry, never both, except between two lines of one method.
+ */
+
+import * as fs from 'node:fs';
+import { type Clock, type Ino, isErrno, type Log, RangeSet, silentLog, type Timer } from '../base/index.js';
+import type { ETag } from '../remote/index.js';
+import { ContentError } from './errors.js';
+import { type CacheLimits, Evictor } from './eviction.js';
+import { type BodyOwner, FileBody, type Holding, wholeHolding } from './file-body.js';
+import { Layout, moveTo, openIn, unlinkIfThere } from './layout.js';
+import { syncfs } from './libc.js';
+import { type CleanEntry, PresenceRecords, type PresenceTable } from './presence.js';
+import { type NodeContent, type ReconcileReport, reconcileFiles } from './reconcile.js';
+import type { Body, ContentStore, Snapshot } from './store.js';
+import { type VerifyReport, verifyFiles } from './verify.js';
+
+/** How long presence may be known in memory alone. */
+const WRITE_BACK_DELAY_MS = 3_000;
+/** How often the disk is synced while bodies are filled. */
+const SYNC_INTERVAL_MS = 30_000;
+/** A use that is not newer than this is not worth a write. */
+const LAST_USE_GRAIN_MS = 10 * 60_000;
+
+export interface OpenContentOptions {
+  /** The content directory; made where it is missing. Nobody else may have it open. */
+  readonly dir: string;
+  readonly presence: PresenceTable;
+  readonly clock: Clock;
+  readonly limits: CacheLimits;
+  readonly log?: Log;
+  /** Changes with each start of the machine; read from /proc when absent. */
+  readonly bootId?: string;
+}
+
+/** Opens the store. Throws `ContentError` 'disk'. Call {@link FileContentStore.reconcile} before anything else. */
+export function openContentStore(options: OpenContentOptions): FileContentStore {
+  const layout = new Layout(options.dir);
+  try {
+    layout.prepare();
+    const bootId = options.bootId ?? fs.readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+    return new FileContentStore(layout, bootId, options);
+  } catch (cause) {
+    throw new ContentError('disk', `Cannot open the content directory "${options.dir}"`, undefined, {
+      cause,
+    });
+  }
+}
+
+export class FileContentStore implements ContentStore, BodyOwner {
+  // Dependencies
+  readonly #layout: Layout;
+  readonly #records: PresenceRecords;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #evictor: Evictor;
+  readonly #dirFd: number;
+  // State
+  readonly #bodies = new Map<Ino, FileBody>();
+  readonly #clean: Map<Ino, CleanEntry>;
+  /** Sizes of staged files that are not in use; bodies know their own. */
+  readonly #staged = new Map<Ino, number>();
+  readonly #powerLoss: boolean;
+  #cleanBytes = 0;
+  /** Entries that are newer in memory than in the table. */
+  readonly #unwritten = new Set<Ino>();
+  #writeBackTimer: Timer | undefined;
+  #syncTimer: Timer | undefined;
+  #generation: number;
+  #temporaries = 0;
+  #damaged = 0;
+  #closed = false;
+
+  constructor(
+    layout: Layout,
+    bootId: string,
+    { presence, clock, limits, log = silentLog }: OpenContentOptions,
+  ) {
+    this.#layout = layout;
+    this.#clock = clock;
+    this.#log = log;
+    this.#dirFd = fs.openSync(layout.dir, 'r');
+    // Later than any generation of an earlier process, unless the clock was set back: then creation fails over to the next.
+    this.#generation = clock.nowMs();
+    this.#records = new PresenceRecords(presence, bootId, (err) => {
+      log.warn({ err }, 'Cannot note what is cached; it may be fetched again after a restart');
+    });
+    const { entries, dropped, powerLoss } = this.#records.load();
+    this.#clean = entries;
+    this.#powerLoss = powerLoss;
+    if (dropped > 0)
+      log.warn({ files: dropped }, 'Cached files that may have suffered from a power loss are forgotten');
+    for (const entry of entries.values()) this.#cleanBytes += entry.presentBytes;
+    for (const { ino, path } of layout.stagedFiles()) this.#staged.set(ino, fs.statSync(path).size);
+    this.#evictor = new Evictor(limits, layout.dir, {
+      cleanBytes: () => this.#cleanBytes,
+      candidates: () => [...this.#clean].filter(([ino]) => !this.#bodies.has(ino)),
+      drop: (ino) => (this.#bodies.has(ino) ? 0 : this.#dropClean(ino)),
+    });
+  }
+
+  /** Clean files that were found damaged since the start. */
+  get damagedFiles(): number {
+    return this.#damaged;
+  }
+
+  peek(ino: Ino): Body | undefined {
+    return this.#bodies.get(ino);
+  }
+
+  acquireClean(ino: Ino, version: { readonly etag: ETag | undefined; readonly size: number }): Body {
+    const open = this.#bodies.get(ino);
+    if (open !== undefined) {
+      if (open.kind === 'staged') throw misuse(ino, 'its staged body is asked for as a clean one');
+      if (open.etag !== version.etag || open.size !== version.size)
+        throw misuse(ino, 'its body of another version is in use');
+      return this.#use(open);
+    }
+    if (this.#staged.has(ino)) throw misuse(ino, 'its staged body is asked for as a clean one');
+    const entry = this.#clean.get(ino);
+    if (entry !== undefined) {
+      const body =
+        entry.etag === version.etag && entry.size === version.size ? this.#openClean(ino, entry) : undefined;
+      if (body !== undefined) return this.#use(body);
+      this.#dropClean(ino);
+    }
+    return this.#use(this.#createClean(ino, version));
+  }
+
+  acquireStaged(ino: Ino): Body {
+    const open = this.#bodies.get(ino);
+    if (open !== undefined) {
+      if (open.kind !== 'staged') throw lost(ino);
+      return this.#use(open);
+    }
+    try {
+      const fd = fs.openSync(this.#layout.staged(ino), 'r+');
+      this.#staged.delete(ino);
+      return this.#use(new FileBody(ino, fd, { kind: 'staged' }, this));
+    } catch (cause) {
+      if (isErrno(cause, 'ENOENT')) throw lost(ino, cause);
+      throw cause;
+    }
+  }
+
+  createStaged(ino: Ino): Body {
+    const open = this.#bodies.get(ino);
+    if (open !== undefined) {
+      if (open.discarded) throw misuse(ino, 'its discarded body is staged');
+      fs.ftruncateSync(open.fd, 0);
+      if (open.kind === 'clean') this.#moveToStaged(open);
+      return this.#use(open);
+    }
+    const fd = openIn(this.#layout.staged(ino), 'w+');
+    this.#staged.delete(ino);
+    this.#dropClean(ino);
+    return this.#use(new FileBody(ino, fd, { kind: 'staged' }, this));
+  }
+
+  release(ino: Ino): void {
+    const body = this.#bodies.get(ino);
+    if (body === undefined) throw misuse(ino, 'its body is released but not in use');
+    if (--body.uses > 0) return;
+    this.#bodies.delete(ino);
+    if (!body.discarded) {
+      if (body.holding.kind === 'staged') this.#staged.set(ino, body.size);
+      else this.#keepPresence(body, body.holding);
+    }
+    fs.closeSync(body.fd);
+    this.#evictor.wake();
+  }
+
+  toStaged(ino: Ino): void {
+    const body = this.#bodies.get(ino);
+    if (body === undefined || body.kind !== 'clean' || !body.isComplete || body.discarded) {
+      throw misuse(ino, 'only a complete clean body in use can be staged');
+    }
+    this.#moveToStaged(body);
+  }
+
+  toClean(ino: Ino, etag: ETag | undefined): void {
+    const body = this.#bodies.get(ino);
+    const isStaged = body === undefined ? this.#staged.has(ino) : body.kind === 'staged' && !body.discarded;
+    if (!isStaged) throw lost(ino);
+    const size = body?.size ?? fs.statSync(this.#layout.staged(ino)).size;
+    const generation = this.#nextGeneration();
+    moveTo(this.#layout.staged(ino), this.#layout.clean(ino, generation));
+    this.#staged.delete(ino);
+    body?.hold(wholeHolding(etag, size, generation));
+    this.#addWhole(ino, etag, size, generation);
+  }
+
+  retag(ino: Ino, etag: ETag): void {
+    const entry = this.#clean.get(ino);
+    if (entry === undefined || entry.etag === etag) return;
+    entry.etag = etag;
+    const body = this.#bodies.get(ino);
+    if (body?.holding.kind === 'clean') body.hold({ ...body.holding, etag });
+    this.#noteUnwritten(ino);
+  }
+
+  async snapshot(ino: Ino): Promise<Snapshot> {
+    const path = this.#layout.temporary(`${ino}.${++this.#temporaries}`);
+    try {
+      await fs.promises.copyFile(this.#layout.staged(ino), path, fs.constants.COPYFILE_FICLONE);
+    } catch (cause) {
+      unlinkIfThere(path);
+      if (isErrno(cause, 'ENOENT')) throw lost(ino, cause);
+      throw cause;
+    }
+    const fd = fs.openSync(path, 'r');
+    fs.unlinkSync(path);
+    return {
+      size: fs.fstatSync(fd).size,
+      fd,
+      readSync: (target, offset, length, position) => fs.readSync(fd, target, offset, length, position),
+      close: () => fs.closeSync(fd),
+    };
+  }
+
+  discard(ino: Ino): void {
+    const body = this.#bodies.get(ino);
+    if (body?.discarded) return;
+    if (body !== undefined) body.discarded = true;
+    if (body?.kind === 'staged' || this.#staged.has(ino)) {
+      this.#staged.delete(ino);
+      unlinkIfThere(this.#layout.staged(ino));
+    } else {
+      this.#dropClean(ino);
+    }
+  }
+
+  evict(): Promise<number> {
+    return this.#evictor.run();
+  }
+
+  stats(): {
+    readonly cleanBytes: number;
+    readonly stagedBytes: number;
+    readonly cleanFiles: number;
+    readonly stagedFiles: number;
+  } {
+    let stagedBytes = 0;
+    let stagedFiles = this.#staged.size;
+    for (const size of this.#staged.values()) stagedBytes += size;
+    for (const body of this.#bodies.values()) {
+      if (body.kind !== 'staged' || body.discarded) continue;
+      stagedFiles++;
+      stagedBytes += body.size;
+    }
+    return { cleanBytes: this.#cleanBytes, stagedBytes, cleanFiles: this.#clean.size, stagedFiles };
+  }
+
+  syncAll(): Promise<void> {
+    return this.#sync(false);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#writeBackTimer?.cancel();
+    this.#syncTimer?.cancel();
+    await this.#evictor.close();
+    await this.#sync(true);
+    for (const body of this.#bodies.values()) fs.closeSync(body.fd);
+    this.#bodies.clear();
+    fs.closeSync(this.#dirFd);
+  }
+
+  /** Once, before the first body is taken: repairs what a crash left between the nodes and the files. */
+  reconcile(nodeOf: (ino: Ino) => NodeContent): Promise<ReconcileReport> {
+    const target = {
+      layout: this.#layout,
+      entries: this.#clean,
+      addWhole: (ino: Ino, etag: ETag | undefined, size: number, generation: string) => {
+        this.#addWhole(ino, etag, size, generation);
+      },
+      forget: (ino: Ino) => this.#forget(ino),
+      addStaged: (ino: Ino, size: number) => void this.#staged.set(ino, size),
+      removeStaged: (ino: Ino) => void this.#staged.delete(ino),
+      nextGeneration: () => this.#nextGeneration(),
+    };
+    return reconcileFiles(target, nodeOf, this.#powerLoss);
+  }
+
+  /** Compares every clean file that is not in use with what is known of it; damaged ones are deleted. */
+  verify(): Promise<VerifyReport> {
+    const idle = [...this.#clean].filter(([ino]) => !this.#bodies.has(ino));
+    return verifyFiles(this.#layout, idle, (ino, entry) => {
+      if (this.#clean.get(ino) !== entry || this.#bodies.has(ino)) return false;
+      this.#damaged++;
+      this.#dropClean(ino);
+      return true;
+    });
+  }
+
+  filled(body: FileBody, addedBytes: number): void {
+    const entry = this.#clean.get(body.ino);
+    if (entry === undefined || body.discarded) return;
+    entry.presentBytes += addedBytes;
+    this.#cleanBytes += addedBytes;
+    this.#noteUnwritten(body.ino);
+    if (this.#closed) return;
+    this.#syncTimer ??= this.#clock.after(SYNC_INTERVAL_MS, () => {
+      this.#syncTimer = undefined;
+      this.#sync(false).catch((err) => this.#log.error({ err }, 'Cannot sync the cache to the disk'));
+    });
+    this.#evictor.wake();
+  }
+
+  damaged(body: FileBody, lostBytes: number): void {
+    this.#damaged++;
+    this.#log.warn({ ino: body.ino }, 'A cached file cannot be read any more; it is fetched again');
+    const entry = this.#clean.get(body.ino);
+    if (entry === undefined || body.discarded) return;
+    entry.presentBytes -= lostBytes;
+    this.#cleanBytes -= lostBytes;
+    this.#noteUnwritten(body.ino);
+  }
+
+  #use(body: FileBody): Body {
+    body.uses++;
+    this.#bodies.set(body.ino, body);
+    const entry = this.#clean.get(body.ino);
+    const now = this.#clock.nowMs();
+    if (entry !== undefined && now - entry.lastUseMs > LAST_USE_GRAIN_MS) this.#noteUnwritten(body.ino);
+    if (entry !== undefined) entry.lastUseMs = now;
+    return body;
+  }
+
+  /** The body of an entry, or undefined where its file is not what the entry says. */
+  #openClean(ino: Ino, entry: CleanEntry): FileBody | undefined {
+    let fd: number | undefined;
+    try {
+      fd = fs.openSync(this.#layout.clean(ino, entry.generation), 'r+');
+      if (fs.fstatSync(fd).size === entry.size) {
+        const { etag, size, generation, ranges } = entry;
+        const present = ranges === 'whole' ? RangeSet.upTo(size) : RangeSet.fromArray(ranges);
+        return new FileBody(ino, fd, { kind: 'clean', etag, size, generation, present }, this);
+      }
+    } catch (err) {
+      this.#log.warn({ err, ino }, 'Cannot open a cached file');
+    }
+    if (fd !== undefined) fs.closeSync(fd);
+    this.#damaged++;
+    return undefined;
+  }
+
+  #createClean(
+    ino: Ino,
+    { etag, size }: { readonly etag: ETag | undefined; readonly size: number },
+  ): FileBody {
+    const generation = this.#nextGeneration();
+    const fd = openIn(this.#layout.clean(ino, generation), 'wx+');
+    try {
+      fs.ftruncateSync(fd, size);
+    } catch (error) {
+      fs.closeSync(fd);
+      unlinkIfThere(this.#layout.clean(ino, generation));
+      throw error;
+    }
+    const ranges = size === 0 ? 'whole' : [];
+    this.#clean.set(ino, { etag, size, generation, ranges, presentBytes: 0, lastUseMs: this.#clock.nowMs() });
+    return new FileBody(ino, fd, { kind: 'clean', etag, size, generation, present: new RangeSet() }, this);
+  }
+
+  #moveToStaged(body: FileBody): void {
+    if (body.holding.kind !== 'clean') return;
+    moveTo(this.#layout.clean(body.ino, body.holding.generation), this.#layout.staged(body.ino));
+    this.#forget(body.ino);
+    body.hold({ kind: 'staged' });
+  }
+
+  #addWhole(ino: Ino, etag: ETag | undefined, size: number, generation: string): void {
+    const entry: CleanEntry = {
+      etag,
+      size,
+      generation,
+      ranges: 'whole',
+      presentBytes: size,
+      lastUseMs: this.#clock.nowMs(),
+    };
+    this.#clean.set(ino, entry);
+    this.#cleanBytes += size;
+    this.#records.put(ino, entry);
+    this.#evictor.wake();
+  }
+
+  /** Forgets an entry, its file stays. */
+  #forget(ino: Ino): void {
+    const entry = this.#clean.get(ino);
+    if (entry === undefined) return;
+    this.#cleanBytes -= entry.presentBytes;
+    this.#clean.delete(ino);
+    this.#unwritten.delete(ino);
+    this.#records.remove(ino);
+  }
+
+  /** Deletes a clean file and its entry; returns the bytes that were present. */
+  #dropClean(ino: Ino): number {
+    const entry = this.#clean.get(ino);
+    if (entry === undefined) return 0;
+    this.#forget(ino);
+    unlinkIfThere(this.#layout.clean(ino, entry.generation));
+    return entry.presentBytes;
+  }
+
+  #nextGeneration(): string {
+    return (++this.#generation).toString(16);
+  }
+
+  #keepPresence(body: FileBody, holding: Holding & { readonly kind: 'clean' }): void {
+    const entry = this.#clean.get(body.ino);
+    if (entry === undefined) return;
+    entry.ranges = body.isComplete ? 'whole' : holding.present.toArray();
+    entry.lastUseMs = this.#clock.nowMs();
+  }
+
+  #noteUnwritten(ino: Ino): void {
+    this.#unwritten.add(ino);
+    if (this.#closed) return;
+    this.#writeBackTimer ??= this.#clock.after(WRITE_BACK_DELAY_MS, () => {
+      this.#writeBackTimer = undefined;
+      this.#writeBack();
+    });
+  }
+
+  #writeBack(): void {
+    for (const ino of this.#unwritten) {
+      const entry = this.#clean.get(ino);
+      if (entry === undefined) continue;
+      const body = this.#bodies.get(ino);
+      if (body?.holding.kind === 'clean' && !body.discarded) this.#keepPresence(body, body.holding);
+      this.#records.put(ino, entry);
+    }
+    this.#unwritten.clear();
+  }
+
+  /** Rejects with `ContentError` 'disk'. */
+  async #sync(closing: boolean): Promise<void> {
+    this.#writeBack();
+    try {
+      await this.#records.advance(() => syncfs(this.#dirFd), closing);
+    } catch (cause) {
+      throw new ContentError('disk', `Cannot sync "${this.#layout.dir}" to the disk`, undefined, { cause });
+    }
+  }
+}
+
+function misuse(ino: Ino, what: string): ContentError {
+  return new ContentError('misuse', `node ${ino}: ${what}`, ino);
+}
+
+function lost(ino: Ino, cause?: unknown): ContentError {
+  return new ContentError('lost', `node ${ino}: its staged file is not there`, ino, { cause });
+}

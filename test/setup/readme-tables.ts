@@ -1,0 +1,53 @@
+/**
+ * The README's tables of options and exit codes, made from the tables in the code. `npm run readme` puts them in;
+ * a test fails while the README has others.
+ */
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { EXIT_CODES } from '../../src/cli/exit-codes.js';
+import { environmentName, OPTION_NAMES, optionSpec } from '../../src/config/index.js';
+
+export const README = fileURLToPath(new URL('../../README.md', import.meta.url));
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|');
+}
+
+function optionsTable(): string {
+  const rows = OPTION_NAMES.map((name) => {
+    const { metavar, help, choices, defaultHelp, defaultText } = optionSpec(name);
+    const value = metavar === undefined ? '' : ` ${choices === undefined ? metavar : choices.join('|')}`;
+    const fallback = defaultHelp ?? (metavar === undefined ? 'off' : `\`${defaultText}\``);
+    return `| \`--${name}${cell(value)}\` | ${cell(help)} | ${fallback} | \`${environmentName(name)}\` |`;
+  });
+  return ['| option | what it does | default | in the environment |', '|---|---|---|---|', ...rows].join(
+    '\n',
+  );
+}
+
+function exitCodesTable(): string {
+  const rows = Object.values(EXIT_CODES).map(({ code, meaning }) => `| ${code} | ${cell(meaning)} |`);
+  return ['| exit code | meaning |', '|---|---|', ...rows].join('\n');
+}
+
+const TABLES: Readonly<Record<string, () => string>> = {
+  options: optionsTable,
+  'exit codes': exitCodesTable,
+};
+
+/** `readme` with each table between its marks as the code has it; throws when a mark is missing. */
+export function withTables(readme: string): string {
+  return Object.entries(TABLES).reduce((text, [name, table]) => {
+    const begin = `<!-- begin: ${name} -->`;
+    const end = `<!-- end: ${name} -->`;
+    const from = text.indexOf(begin);
+    const to = text.indexOf(end);
+    if (from < 0 || to < from) throw new Error(`README.md has no part from ${begin} to ${end}`);
+    return `${text.slice(0, from + begin.length)}\n${table()}\n${text.slice(to)}`;
+  }, readme);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  writeFileSync(README, withTables(readFileSync(README, 'utf8')));
+}
