@@ -108,7 +108,8 @@ class InvalidationQueue implements KernelInvalidation {
       case 'inode':
         return notify.invalInode(event.ino);
       case 'entry':
-        return notify.invalEntry(event.parent, event.name);
+        // The next use asks again; a program whose working directory it is keeps it.
+        return notify.invalEntry(event.parent, event.name, { expireOnly: true });
       case 'delete':
         return notify.deleted(event.parent, event.child, event.name);
       default:

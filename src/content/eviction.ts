@@ -31,23 +31,32 @@ export class Evictor {
   readonly #limits: CacheLimits;
   readonly #dir: string;
   readonly #target: EvictionTarget;
+  readonly #onFailure: (cause: unknown) => void;
   #running: Promise<number> | undefined;
   #fills = 0;
+  /** The last run found too little that may go: only a file that comes out of use changes that. */
+  #isExhausted = false;
   #closed = false;
 
-  constructor(limits: CacheLimits, dir: string, target: EvictionTarget) {
+  constructor(limits: CacheLimits, dir: string, target: EvictionTarget, onFailure: (cause: unknown) => void) {
     this.#limits = limits;
     this.#dir = dir;
     this.#target = target;
+    this.#onFailure = onFailure;
   }
 
-  /** Called when content grew or came out of use: starts an eviction where one is due. */
+  /** Called when there is one more file that may go. */
+  released(): void {
+    this.#isExhausted = false;
+    this.wake();
+  }
+
+  /** Called when content grew: starts an eviction where one is due. */
   wake(): void {
-    if (this.#running !== undefined || this.#closed) return;
+    if (this.#running !== undefined || this.#isExhausted || this.#closed) return;
     const isTimeForDisk = ++this.#fills % FILLS_PER_CHECK === 0;
     const isOver = this.#target.cleanBytes() > this.#limits.maxCleanBytes;
-    // What is in use cannot go; the next release looks again.
-    if (isOver || (isTimeForDisk && this.#missingFreeBytes() > 0)) void this.run();
+    if (isOver || isTimeForDisk) this.run().catch(this.#onFailure);
   }
 
   /** Evicts until the limits hold or nothing is left that may go; one run at a time. Resolves with the bytes freed. */
@@ -60,7 +69,7 @@ export class Evictor {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#running;
+    await this.#running?.catch(this.#onFailure);
   }
 
   async #run(): Promise<number> {
@@ -77,6 +86,7 @@ export class Evictor {
       freed += this.#target.drop(ino);
       if (index % FILES_PER_TURN === FILES_PER_TURN - 1) await turn();
     }
+    this.#isExhausted = freed < goal;
     return freed;
   }
 

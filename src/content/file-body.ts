@@ -24,6 +24,8 @@ export type Holding =
 /** Who is told what happens to a body. */
 export interface BodyOwner {
   filled(body: FileBody, addedBytes: number): void;
+  /** Makes the name of a staged body's file durable. */
+  syncName(body: FileBody): void;
   /** Present bytes of a clean body could not be read: they are forgotten already. */
   damaged(body: FileBody, lostBytes: number): void;
 }
@@ -33,6 +35,7 @@ export class FileBody implements Body {
   readonly fd: number;
   readonly #owner: BodyOwner;
   #holding: Holding;
+  #isNameSynced = false;
   /** For the store: uses taken, and whether the file was deleted under those who use it. */
   uses = 0;
   discarded = false;
@@ -51,6 +54,7 @@ export class FileBody implements Body {
   /** For the store: after it moved the file. */
   hold(holding: Holding): void {
     this.#holding = holding;
+    this.#isNameSynced = false;
   }
 
   get kind(): 'clean' | 'staged' {
@@ -132,8 +136,11 @@ export class FileBody implements Body {
     return whence === 'data' ? offset : this.#holding.size;
   }
 
-  sync(): Promise<void> {
-    return fdatasync(this.fd);
+  async sync(): Promise<void> {
+    await fdatasync(this.fd);
+    if (this.#holding.kind === 'clean' || this.#isNameSynced) return;
+    this.#owner.syncName(this);
+    this.#isNameSynced = true;
   }
 
   statSync(): { readonly size: number; readonly mtimeNs: bigint } {

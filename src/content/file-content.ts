@@ -6,7 +6,17 @@
  */
 
 import * as fs from 'node:fs';
-import { type Clock, type Ino, isErrno, type Log, RangeSet, silentLog, type Timer } from '../base/index.js';
+import { dirname } from 'node:path';
+import {
+  type Clock,
+  type Ino,
+  isErrno,
+  type Log,
+  RangeSet,
+  silentLog,
+  syncDirectory,
+  type Timer,
+} from '../base/index.js';
 import type { ETag } from '../remote/index.js';
 import { ContentError } from './errors.js';
 import { type CacheLimits, Evictor } from './eviction.js';
@@ -83,23 +93,29 @@ export class FileContentStore implements ContentStore, BodyOwner {
     this.#clock = clock;
     this.#log = log;
     this.#dirFd = fs.openSync(layout.dir, 'r');
-    // Later than any generation of an earlier process, unless the clock was set back: then creation fails over to the next.
-    this.#generation = clock.nowMs();
     this.#records = new PresenceRecords(presence, bootId, (err) => {
       log.warn({ err }, 'Cannot note what is cached; it may be fetched again after a restart');
     });
     const { entries, dropped, powerLoss } = this.#records.load();
     this.#clean = entries;
+    // Above every generation that an entry may name, also above those of entries that the table lost.
+    this.#generation = clock.nowMs();
+    for (const { generation } of entries.values()) {
+      this.#generation = Math.max(this.#generation, Number.parseInt(generation, 16));
+    }
     this.#powerLoss = powerLoss;
     if (dropped > 0)
       log.warn({ files: dropped }, 'Cached files that may have suffered from a power loss are forgotten');
     for (const entry of entries.values()) this.#cleanBytes += entry.presentBytes;
     for (const { ino, path } of layout.stagedFiles()) this.#staged.set(ino, fs.statSync(path).size);
-    this.#evictor = new Evictor(limits, layout.dir, {
+    const target = {
       cleanBytes: () => this.#cleanBytes,
       candidates: () => [...this.#clean].filter(([ino]) => !this.#bodies.has(ino)),
-      drop: (ino) => (this.#bodies.has(ino) ? 0 : this.#dropClean(ino)),
-    });
+      drop: (ino: Ino) => (this.#bodies.has(ino) ? 0 : this.#dropClean(ino)),
+    };
+    this.#evictor = new Evictor(limits, layout.dir, target, (err) =>
+      log.warn({ err }, 'Cannot evict cached files'),
+    );
   }
 
   /** Clean files that were found damaged since the start. */
@@ -161,6 +177,8 @@ export class FileContentStore implements ContentStore, BodyOwner {
   }
 
   release(ino: Ino): void {
+    // Closing took all bodies.
+    if (this.#closed) return;
     const body = this.#bodies.get(ino);
     if (body === undefined) throw misuse(ino, 'its body is released but not in use');
     if (--body.uses > 0) return;
@@ -170,7 +188,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
       else this.#keepPresence(body, body.holding);
     }
     fs.closeSync(body.fd);
-    this.#evictor.wake();
+    this.#evictor.released();
   }
 
   toStaged(ino: Ino): void {
@@ -303,12 +321,19 @@ export class FileContentStore implements ContentStore, BodyOwner {
     entry.presentBytes += addedBytes;
     this.#cleanBytes += addedBytes;
     this.#noteUnwritten(body.ino);
-    if (this.#closed) return;
+    if (body.isComplete) this.#writeBack();
     this.#syncTimer ??= this.#clock.after(SYNC_INTERVAL_MS, () => {
       this.#syncTimer = undefined;
       this.#sync(false).catch((err) => this.#log.error({ err }, 'Cannot sync the cache to the disk'));
     });
     this.#evictor.wake();
+  }
+
+  syncName(body: FileBody): void {
+    if (body.discarded) return;
+    const bucket = dirname(this.#layout.staged(body.ino));
+    syncDirectory(bucket);
+    syncDirectory(dirname(bucket));
   }
 
   damaged(body: FileBody, lostBytes: number): void {
@@ -354,7 +379,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     { etag, size }: { readonly etag: ETag | undefined; readonly size: number },
   ): FileBody {
     const generation = this.#nextGeneration();
-    const fd = openIn(this.#layout.clean(ino, generation), 'wx+');
+    const fd = openIn(this.#layout.clean(ino, generation), 'w+');
     try {
       fs.ftruncateSync(fd, size);
     } catch (error) {
@@ -364,6 +389,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     }
     const ranges = size === 0 ? 'whole' : [];
     this.#clean.set(ino, { etag, size, generation, ranges, presentBytes: 0, lastUseMs: this.#clock.nowMs() });
+    this.#noteUnwritten(ino);
     return new FileBody(ino, fd, { kind: 'clean', etag, size, generation, present: new RangeSet() }, this);
   }
 
@@ -386,7 +412,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     this.#clean.set(ino, entry);
     this.#cleanBytes += size;
     this.#records.put(ino, entry);
-    this.#evictor.wake();
+    this.#evictor.released();
   }
 
   /** Forgets an entry, its file stays. */

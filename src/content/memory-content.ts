@@ -221,7 +221,7 @@ export class MemoryContentStore implements ContentStore {
 
   toClean(ino: Ino, etag: ETag | undefined): void {
     const body = this.#bodies.get(ino);
-    if (body?.kind !== 'staged')
+    if (body?.kind !== 'staged' || body.discarded)
       throw new ContentError('lost', `node ${ino}: its staged file is not there`, ino);
     body.kind = 'clean';
     body.etag = etag;
@@ -236,7 +236,7 @@ export class MemoryContentStore implements ContentStore {
   /** Without a descriptor: `fd` is -1. */
   async snapshot(ino: Ino): Promise<Snapshot> {
     const body = this.#bodies.get(ino);
-    if (body?.kind !== 'staged')
+    if (body?.kind !== 'staged' || body.discarded)
       throw new ContentError('lost', `node ${ino}: its staged file is not there`, ino);
     const bytes = body.bytes.slice();
     return {

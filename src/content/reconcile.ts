@@ -19,7 +19,10 @@ export interface ReconcileReport {
   readonly madeClean: readonly Ino[];
   /** Clean files that had become staged, but for the move. Staged now. */
   readonly madeStaged: readonly Ino[];
-  /** Staged files that no node wants, or of another size than the node's: kept under this path. */
+  /**
+   * Staged files that no node wants, or of another size than the node's, and clean files of nodes that have no staged
+   * file, where it is not known that they are complete. Kept under this path.
+   */
   readonly lostAndFound: readonly { readonly ino: Ino; readonly path: string }[];
   /** Clean files that no node or no entry knows: deleted. */
   readonly deletedClean: number;
@@ -54,6 +57,11 @@ export async function reconcileFiles(
   const lostAndFound: { ino: Ino; path: string }[] = [];
   let deletedClean = 0;
   let seen = 0;
+  const keep = (ino: Ino, path: string) => {
+    const kept = layout.lostAndFound(ino);
+    moveTo(path, kept);
+    lostAndFound.push({ ino, path: kept });
+  };
 
   for (const { ino, path } of [...layout.stagedFiles()]) {
     if (++seen % FILES_PER_TURN === 0) await turn();
@@ -69,9 +77,7 @@ export async function reconcileFiles(
       target.addWhole(ino, node.etag, size, generation);
       madeClean.push(ino);
     } else {
-      const kept = layout.lostAndFound(ino);
-      moveTo(path, kept);
-      lostAndFound.push({ ino, path: kept });
+      keep(ino, path);
     }
   }
 
@@ -83,16 +89,15 @@ export async function reconcileFiles(
     const node = nodeOf(ino);
     if (isKnown && node.kind === 'clean') {
       found.add(ino);
-    } else if (
-      isKnown &&
-      node.kind === 'staged' &&
-      entry.presentBytes === entry.size &&
-      !fs.existsSync(layout.staged(ino))
-    ) {
-      moveTo(path, layout.staged(ino));
-      target.forget(ino);
-      target.addStaged(ino, entry.size);
-      madeStaged.push(ino);
+    } else if (node.kind === 'staged' && !fs.existsSync(layout.staged(ino))) {
+      if (isKnown && entry.presentBytes === entry.size) {
+        moveTo(path, layout.staged(ino));
+        target.forget(ino);
+        target.addStaged(ino, entry.size);
+        madeStaged.push(ino);
+      } else {
+        keep(ino, path);
+      }
     } else {
       unlinkIfThere(path);
       deletedClean++;

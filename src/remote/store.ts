@@ -69,7 +69,10 @@ export interface WriteOptions extends RequestOptions {
   readonly onSent?: () => void;
 }
 
-/** What a write made. The tag is undefined where the answer to PUT carries none. */
+/**
+ * What a write made. The tag is undefined where the answer to PUT carries none; the time is then that of the answer,
+ * where it says nothing better.
+ */
 export interface WriteResult {
   readonly etag: ETag | undefined;
   readonly mtimeMs: number | undefined;

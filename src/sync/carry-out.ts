@@ -164,6 +164,7 @@ export class CarryOut {
       throw error;
     }
     editor.confirm((confirm) => confirm.wrote(node, place, source.gen, size, result, replaces));
+    if (result.etag === undefined) this.#deps.refresher.confirmSoon(place.parent);
   }
 
   async #source(node: NodeRecord, stop: () => void): Promise<UploadSource> {

@@ -81,8 +81,12 @@ export class Merge {
     this.reviveDirectory(place.parent);
     const ino = tx.allocate();
     tx.put(this.#fromServer(ino, place, place, seen));
-    this.#touchDirectory(place.parent);
-    this.#effects.invalidateEntry(place);
+    const dir = tx.get(place.parent);
+    // Nobody can have been told of a directory before its first listing that a name is not there.
+    if (dir?.kind === 'dir' && dir.listedAtMs !== undefined) {
+      this.#touchDirectory(place.parent);
+      this.#effects.invalidateEntry(place);
+    }
     return ino;
   }
 

@@ -6,7 +6,7 @@
  * that time are left out of the merge, and a listing of a directory that moves meanwhile is made anew.
  */
 
-import { abortable, type Clock, forEachLimited, type Ino, type Log, type Name, ROOT_INO } from '../base/index.js';
+import { abortable, type Clock, forEachLimited, type Ino, type Log, type Name, ROOT_INO, type Timer } from '../base/index.js';
 import {
   isRemoteError,
   joinRemote,
@@ -42,6 +42,10 @@ const AHEAD_QUEUE_MAX = 512;
 const AHEAD_CREDIT = 8;
 const AHEAD_CREDIT_MAX = 128;
 
+/** A directory is listed for the tags of what was uploaded into it when it was quiet for this long, or after this long. */
+const CONFIRM_QUIET_MS = 500;
+const CONFIRM_LONGEST_MS = 10_000;
+
 /** A listing (or a look at one name) under way. */
 interface Watch {
   readonly dir: Ino;
@@ -63,6 +67,8 @@ export class Refresher {
   readonly #watches = new Set<Watch>();
   /** Names in directories, and directory trees, that operations are changing right now. */
   readonly #changing = new Map<object, { readonly places: readonly { parent: Ino; name: Name }[]; readonly tree: Ino | undefined }>();
+  /** Directories that hold uploads whose tag the answer did not tell: when they are to be listed for it. */
+  readonly #confirming = new Map<Ino, { readonly sinceMs: number; timer: Timer }>();
   /** Directories by last use, oldest first. */
   readonly #used = new Map<Ino, number>();
   readonly #ahead: Ino[] = [];
@@ -217,6 +223,20 @@ export class Refresher {
       if (node?.kind === 'dir') tx.put({ ...node, listedAtMs: this.#clock.nowMs() });
     });
     return true;
+  }
+
+  /** An upload into `dir` was answered without a tag: one listing tells those of a whole burst. */
+  confirmSoon(dir: Ino): void {
+    const nowMs = this.#clock.nowMs();
+    const before = this.#confirming.get(dir);
+    before?.timer.cancel();
+    const sinceMs = before?.sinceMs ?? nowMs;
+    const delayMs = Math.min(CONFIRM_QUIET_MS, Math.max(0, sinceMs + CONFIRM_LONGEST_MS - nowMs));
+    const timer = this.#clock.after(delayMs, () => {
+      this.#confirming.delete(dir);
+      if (!this.#closed && this.#connectivity.waitMs === 0) this.#refreshBehind(dir);
+    });
+    this.#confirming.set(dir, { sinceMs, timer });
   }
 
   /** Asks for one name, and merges what is there. Trouble with the connection leaves what is known as it is. */

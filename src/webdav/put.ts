@@ -72,7 +72,8 @@ async function sendBody(
   const tag = parseTag(headers.etag);
   if (tag !== undefined) context.tags.note(tag);
   context.found.learn({ etagOnPut: tag !== undefined });
-  return { etag: tag?.etag, mtimeMs: parseHttpDate(headers['last-modified']) };
+  // Without a time of the file itself, the time of the answer is at most a moment later.
+  return { etag: tag?.etag, mtimeMs: parseHttpDate(headers['last-modified'] ?? headers.date) };
 }
 
 function conditionFailed(

@@ -199,11 +199,13 @@ describe('demo', needsFuse, () => {
   });
 
   test('a directory that cannot be made', async () => {
-    const result = await run([...INFINIMOUNT, 'demo', '/proc/demo']);
+    const file = join(home, 'file');
+    writeFileSync(file, '');
+    const result = await run([...INFINIMOUNT, 'demo', join(file, 'demo')]);
     assert.match(
       result.stderr,
-      /^infinimount: Cannot make the folders of the demo in "\/proc\/demo": ENOENT\. [^\n]+\n$/,
+      /^infinimount: Cannot make the folders of the demo in "[^"]+": ENOTDIR\. [^\n]+\n$/,
     );
-    assert.equal(result.code, 71);
+    assert.deepEqual([result.stdout, result.code], ['', 71]);
   });
 });

@@ -183,4 +183,47 @@ describe('SIGKILL in the middle of a copy', { skip: SKIP_MOUNT }, () => {
     ? Array.from({ length: ROUNDS }, (_, round) => (Date.now() % 1_000_000) * 10 + round)
     : [given];
   for (const seed of seeds) test(`seed ${seed}`, () => crashRound(seed));
+
+  test('a file that was half written at the kill never shows on the server cut', async () => {
+    using temp = new TempDir('crash');
+    mkdirSync(temp.at('cache'), { mode: 0o700 });
+    await using server = await startApache();
+    const old = pattern(500_000, 7);
+    for (const name of ['emptied', 'overwritten']) writeFileSync(join(server.root, name), old);
+    {
+      await using drive = await mountInfinimount({ server, cacheDir: temp.at('cache') });
+      const { fs } = drive;
+      const half = pattern(100_000, 8);
+      const created = await fs.open(drive.at('created'), 'wx');
+      await fs.write(created, half);
+      await fs.open(drive.at('untouched'), 'wx');
+      const emptied = await fs.open(drive.at('emptied'), 'w');
+      await fs.write(emptied, half);
+      const overwritten = await fs.open(drive.at('overwritten'), 'r+');
+      await fs.write(overwritten, half);
+      await drive.crash();
+    }
+    {
+      await using drive = await mountInfinimount({ server, cacheDir: temp.at('cache') });
+      // Changed after the crash, so that what the crash left had its turn before this arrives or soon after.
+      await drive.fs.writeFile(drive.at('later'), 'later');
+      await waitUntil('the later file to be on the server', () => existsSync(join(server.root, 'later')), {
+        timeoutMs: DRAIN_TIMEOUT_MS,
+      });
+      assert.deepEqual(await drive.unmount(), { code: 0, signal: null });
+    }
+    for (const name of ['created', 'untouched']) {
+      assert.equal(
+        existsSync(join(server.root, name)),
+        false,
+        `${name} is on the server, but was never closed`,
+      );
+    }
+    for (const name of ['emptied', 'overwritten']) {
+      assert.ok(
+        readFileSync(join(server.root, name)).equals(old),
+        `${name} was replaced by a half written version`,
+      );
+    }
+  });
 });

@@ -149,6 +149,11 @@ export const linkCases: PosixTable = {
     fs.symlinkSync('../f', c.at('a', 'b', 'l'));
     assert.equal(read(c.at('a', 'b', 'l')), 'up');
   },
+  'symlink: a target of 1,000 bytes': (c) => {
+    fs.symlinkSync('t'.repeat(1_000), c.at('l'));
+    assert.equal(fs.readlinkSync(c.at('l')).length, 1_000);
+    assert.equal(fs.lstatSync(c.at('l')).size, 1_000);
+  },
   'symlink: a target of 4,095 bytes works, 4,096 are ENAMETOOLONG': (c) => {
     fs.symlinkSync('t'.repeat(4095), c.at('l'));
     assert.equal(fs.readlinkSync(c.at('l')).length, 4095);
