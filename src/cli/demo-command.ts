@@ -127,7 +127,7 @@ function greet({ server, drive }: DemoFolders): void {
     cp -r /etc/apt ${shellWord(drive)}
 
   Then mount your own account:
-    infinimount mount https://NODE.teracloud.jp/dav/ DIR --user USER
+    bin/infinimount.js mount https://NODE.teracloud.jp/dav/ DIR --user USER
 
   Ctrl-C ends the demo. Your files stay in ${server}.`);
 }

@@ -81,7 +81,7 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
   const store = makeStore(options, state, clock, logger);
   undo.add(() => store.close());
   await askServer(store, options, checked, logger);
-  const content = await openBodies(checked.cache.dir, state, options, clock, logger);
+  const { content, powerLoss } = await openBodies(checked.cache.dir, state, options, clock, logger);
   undo.add(() => content.close());
   inUse = true;
 
@@ -103,7 +103,7 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
     clock,
     options: { readOnly: options.readOnly, sync: options.sync, volumeSizeBytes: options.volumeSizeBytes },
   });
-  engine.start();
+  engine.start({ powerLoss });
   undo.add(() => engine.close());
   undo.add(() => vfs.close());
 
@@ -197,7 +197,7 @@ async function openBodies(
   options: MountOptions,
   clock: Clock,
   logger: Logger,
-): Promise<ContentStore> {
+): Promise<{ content: ContentStore; powerLoss: boolean }> {
   const log = subsystemLogger(logger, 'content');
   const content = openContentStore({
     dir: join(dir, 'content'),
@@ -212,10 +212,14 @@ async function openBodies(
     return { kind: node.content, etag: node.base?.etag, size: node.size };
   });
   if (report.lostAndFound.length > 0) {
-    log.error({ files: report.lostAndFound }, 'files that belong to nothing were found in the cache and are kept there');
+    log.error(
+      { files: report.lostAndFound },
+      'files that belong to nothing were found in the cache and are kept there',
+    );
   }
-  if (report.powerLoss) log.warn({}, 'the machine went down without a clean end; unfinished writes may be missing');
-  return content;
+  if (report.powerLoss)
+    log.warn({}, 'the machine went down without a clean end; unfinished writes may be missing');
+  return { content, powerLoss: report.powerLoss };
 }
 
 async function mountChecked(options: MountOptions, checked: Preflight): Promise<KernelMount> {

@@ -1,7 +1,7 @@
 /** Paths on the server as the layers above HTTP name them: decoded, absolute, without a trailing slash. */
 
-import { type Name, toName } from '../base/index.js';
 import type { Branded } from '../base/index.js';
+import { type Name, toName } from '../base/index.js';
 
 /** `/` for the root of the mount, else `/name/name`; each segment a checked {@link Name}; no trailing slash. */
 export type RemotePath = Branded<string, 'RemotePath'>;

@@ -118,7 +118,10 @@ export interface RemoteStore {
   /** Makes a directory; `exists` when the name is taken. */
   makeDirectory(path: RemotePath, options?: RequestOptions): Promise<void>;
   /** Removes a file, or a directory with all that is in it. `etag`: only this version (files). */
-  remove(path: RemotePath, options?: RequestOptions & { readonly etag?: ETag; readonly directory?: boolean }): Promise<void>;
+  remove(
+    path: RemotePath,
+    options?: RequestOptions & { readonly etag?: ETag; readonly directory?: boolean },
+  ): Promise<void>;
   /** Renames; `exists` when `overwrite` is false and the target name is taken. */
   move(from: RemotePath, to: RemotePath, options: RequestOptions & MoveOptions): Promise<void>;
   /** Copies on the server. */

@@ -3,7 +3,7 @@
  * the database with a migration (migrations.ts).
  */
 
-import { Packr } from 'msgpackr';
+import { Packr, RESET_BUFFER_MODE } from 'msgpackr';
 import { assertNever, type Ino, type Name, type Ns } from '../base/index.js';
 import type { ETag } from '../remote/index.js';
 import { StateError } from './errors.js';
@@ -23,7 +23,13 @@ const packr = new Packr({ useRecords: false, copyBuffers: true, int64AsType: 'bi
 
 /** Any JSON-like value, and bigint and Uint8Array, as bytes. */
 export function pack(value: unknown): Buffer {
-  return packr.pack(value);
+  // The packer's own slices would each keep a whole buffer of its alive.
+  return Buffer.from(packTransient(value));
+}
+
+/** As {@link pack}, valid until the next call of either. */
+export function packTransient(value: unknown): Buffer {
+  return packr.pack(value, RESET_BUFFER_MODE);
 }
 
 /** Throws `StateError` 'damaged' when the bytes are no msgpack. `what` names them in the message. */

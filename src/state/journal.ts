@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { syncDirectory } from '../base/index.js';
-import { pack, unpack } from './codec.js';
+import { packTransient, unpack } from './codec.js';
 import { StateError } from './errors.js';
 
 const fdatasync = promisify(fs.fdatasync);
@@ -108,7 +108,7 @@ export class Journal {
 
   /** Writes one record of changes. Throws ErrnoException; then the journal is as before. */
   append(changes: unknown): void {
-    this.#append(pack([PAYLOAD_CHANGES, changes]));
+    this.#append(packTransient([PAYLOAD_CHANGES, changes]));
   }
 
   /** Ends the current segment and starts another. Returns what {@link syncThrough} and {@link drop} want. */
@@ -121,7 +121,7 @@ export class Journal {
   /** Resolves when every segment up to this one is on the disk, and notes it. Rejects with ErrnoException. */
   async syncThrough(segment: number): Promise<void> {
     for (const each of this.#segments.slice()) if (each.number <= segment) await each.sync();
-    this.#append(pack([PAYLOAD_SEALED, segment]));
+    this.#append(packTransient([PAYLOAD_SEALED, segment]));
   }
 
   /** Resolves when all that was appended so far is on the disk. Rejects with ErrnoException. */

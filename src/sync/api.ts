@@ -57,7 +57,11 @@ export interface Sync {
    * Commits what writing made of size and times. `stillOpen`: others go on writing. When nobody does, the file
    * becomes due for upload.
    */
-  commitWrite(file: Ino, attributes: { readonly size: number; readonly mtime: Ns; readonly ctime: Ns }, stillOpen: boolean): void;
+  commitWrite(
+    file: Ino,
+    attributes: { readonly size: number; readonly mtime: Ns; readonly ctime: Ns },
+    stillOpen: boolean,
+  ): void;
   /** The program asked for safety (fsync) while the file stays open: it becomes due for an upload from a copy. */
   fsynced(file: Ino): void;
   /** The last handle or reference went: dead nodes can be forgotten. */

@@ -9,8 +9,8 @@ import type { ContentStore } from '../content/index.js';
 import {
   isRemoteError,
   joinRemote,
-  RemoteError,
   type RemoteEntry,
+  RemoteError,
   type RemotePath,
   type RemoteStore,
   type WriteCondition,
@@ -112,7 +112,8 @@ export class CarryOut {
     const node = this.#node(ino);
     const path = this.#path(place);
     if (op.replaces !== undefined) await this.#keepForReaders(op.replaces, signal);
-    if (node.kind === 'alias' && (await this.#copyOnServer(node.target, ino, place, op.replaces, signal))) return;
+    if (node.kind === 'alias' && (await this.#copyOnServer(node.target, ino, place, op.replaces, signal)))
+      return;
     const stopped = new AbortController();
     const either = AbortSignal.any([signal, stopped.signal]);
     const source = await this.#source(node, () => stopped.abort());
@@ -159,7 +160,8 @@ export class CarryOut {
       // What was not sent to its last byte cannot have taken effect: the length was announced.
       const certain = isRemoteError(error) && (error.outcome === 'none' || !sent);
       if (certain) editor.confirm((confirm) => confirm.attempted(node.ino, undefined));
-      if (isRemoteError(error, 'changed', 'exists')) return this.#reconcile(node.ino, place, signal, source.sha256());
+      if (isRemoteError(error, 'changed', 'exists'))
+        return this.#reconcile(node.ino, place, signal, source.sha256());
       if (certain) await this.#checkParent(error, place, signal);
       throw error;
     }
@@ -170,7 +172,8 @@ export class CarryOut {
   async #source(node: NodeRecord, stop: () => void): Promise<UploadSource> {
     if (node.kind === 'symlink') {
       const file = encodeXSym(node.target);
-      if (file === undefined) throw new Error(`symbolic link ${node.ino} is too long to be kept on the server`);
+      if (file === undefined)
+        throw new Error(`symbolic link ${node.ino} is too long to be kept on the server`);
       return memorySource(file, node.gen);
     }
     const file = node.kind === 'alias' ? this.#node(node.target) : node;
@@ -199,7 +202,8 @@ export class CarryOut {
     const file = state.get(target);
     const from = serverPath(state, target);
     const node = state.get(ino);
-    if (file?.kind !== 'file' || file.base === undefined || from === undefined || node === undefined) return false;
+    if (file?.kind !== 'file' || file.base === undefined || from === undefined || node === undefined)
+      return false;
     if (file.base.gen !== file.gen || replaces !== undefined || node.base !== undefined) return false;
     const to = this.#path(place);
     const source = await refresher.look(from, signal);
@@ -215,7 +219,8 @@ export class CarryOut {
     }
     const seen = await refresher.look(to, signal);
     const { gen, size } = file.base;
-    if (seen === undefined || seen.entry.size !== size) throw new Superseded('the copy is of another version');
+    if (seen === undefined || seen.entry.size !== size)
+      throw new Superseded('the copy is of another version');
     editor.confirm((confirm) => confirm.wrote(node, place, gen, size, seen.entry, undefined));
     return true;
   }
@@ -265,7 +270,8 @@ export class CarryOut {
       await store.move(fromPath, toPath, { overwrite, directory: node.kind === 'dir', signal });
     } catch (error) {
       if (!isRemoteError(error)) throw error;
-      const doubtful = error.outcome === 'unknown' || error.code === 'not-found' || error.code === 'parent-missing';
+      const doubtful =
+        error.outcome === 'unknown' || error.code === 'not-found' || error.code === 'parent-missing';
       if (error.code === 'exists') return this.#reconcile(ino, to, signal);
       if (!doubtful) throw error;
       const [source, target] = [await refresher.look(fromPath, signal), await refresher.look(toPath, signal)];
@@ -282,7 +288,13 @@ export class CarryOut {
   }
 
   /** Before a file is moved over another: that one must still be the version that was given up. */
-  async #checkReplaced(replaced: Ino, ino: Ino, to: Place, toPath: RemotePath, signal: AbortSignal): Promise<void> {
+  async #checkReplaced(
+    replaced: Ino,
+    ino: Ino,
+    to: Place,
+    toPath: RemotePath,
+    signal: AbortSignal,
+  ): Promise<void> {
     await this.#keepForReaders(replaced, signal);
     const expected = this.#node(replaced).base;
     const seen = await this.#deps.refresher.look(toPath, signal);
@@ -401,7 +413,10 @@ export class CarryOut {
       throw new Superseded('the server still has the version that is known', YOUNG_FILE_MS);
     }
     if (this.#isAttemptedByAnother(ino, place)) {
-      throw new Superseded('what is there may be an earlier upload of ours, which is looked up first', ATTEMPT_MS);
+      throw new Superseded(
+        'what is there may be an earlier upload of ours, which is looked up first',
+        ATTEMPT_MS,
+      );
     }
     const kept = editor.merge((merge, tx) => {
       if (occupant !== undefined && occupant.ino !== ino) {
@@ -410,7 +425,10 @@ export class CarryOut {
       return merge.keepBoth(ino, place, seen);
     });
     if (occupant !== undefined) editor.bury(occupant.ino);
-    log.warn({ ino, name: place.name, kept: kept?.name }, 'changed here and on the server: both versions are kept');
+    log.warn(
+      { ino, name: place.name, kept: kept?.name },
+      'changed here and on the server: both versions are kept',
+    );
   }
 
   /** Whether another node's upload to this place has an open end. */

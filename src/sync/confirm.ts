@@ -23,12 +23,20 @@ export class Confirm {
   madeDirectory(before: NodeRecord, place: Place): void {
     const base: Base = { ...place, etag: undefined, size: 0, mtimeMs: undefined, gen: 0 };
     const node = this.#tx.get(before.ino);
-    if (node?.kind === 'dir') this.#tx.put({ ...node, base, remote: undefined, listedAtMs: this.#context.nowMs() });
+    if (node?.kind === 'dir')
+      this.#tx.put({ ...node, base, remote: undefined, listedAtMs: this.#context.nowMs() });
     else this.#tombstone(before, base);
   }
 
   /** `gen` and `size` are those of the body that was sent. */
-  wrote(before: NodeRecord, place: Place, gen: number, size: number, result: WriteResult, replaced: Ino | undefined): void {
+  wrote(
+    before: NodeRecord,
+    place: Place,
+    gen: number,
+    size: number,
+    result: WriteResult,
+    replaced: Ino | undefined,
+  ): void {
     if (replaced !== undefined) this.removed(replaced);
     const base: Base = { ...place, etag: result.etag, size, mtimeMs: result.mtimeMs, gen };
     const node = this.#tx.get(before.ino);
@@ -81,7 +89,9 @@ export class Confirm {
       return this.#tombstoneFile(before.ino, base);
     }
     if (before.kind === 'file') return this.#tombstoneFile(before.ino, base);
-    this.#tx.put(before.kind === 'dir' ? { ...before, ...trees } : { ...before, ...trees, attempt: undefined });
+    this.#tx.put(
+      before.kind === 'dir' ? { ...before, ...trees } : { ...before, ...trees, attempt: undefined },
+    );
   }
 
   #tombstoneFile(ino: Ino, base: Base): void {

@@ -62,10 +62,16 @@ export class Connectivity {
       ? [FIRST_UNAUTHORIZED_DELAY_MS, LONGEST_UNAUTHORIZED_DELAY_MS]
       : [FIRST_DELAY_MS, LONGEST_DELAY_MS];
     const backOffMs = Math.min(longest, first * 2 ** Math.min(this.#failures, 16));
-    const delayMs = Math.max(backOffMs * (0.5 + this.#random() / 2), Math.min(error.retryAfterMs ?? 0, longest));
+    const delayMs = Math.max(
+      backOffMs * (0.5 + this.#random() / 2),
+      Math.min(error.retryAfterMs ?? 0, longest),
+    );
     this.#failures += 1;
     if (this.#state.kind === 'online') {
-      this.#log.warn({ code: error.code, reason: error.message }, 'the server cannot be used; changes wait in the cache');
+      this.#log.warn(
+        { code: error.code, reason: error.message },
+        'the server cannot be used; changes wait in the cache',
+      );
     }
     this.#state = { kind: refused ? 'unauthorized' : 'offline', error, retryAtMs: nowMs + delayMs };
     return true;

@@ -71,12 +71,16 @@ function decideAlone(view: StateView, ino: Ino, context: PlanContext): Decision 
   if (uncertain !== undefined) return { kind: 'run', op: { kind: 'reconcile', ino, place: uncertain } };
   if (node.local === undefined) {
     if (node.base === undefined) return CLEAN;
-    return node.kind === 'dir' ? decideDeletedDir(view, node, node.base) : decideDeletedFile(view, node, node.base);
+    return node.kind === 'dir'
+      ? decideDeletedDir(view, node, node.base)
+      : decideDeletedFile(view, node, node.base);
   }
   if (node.base === undefined) return decideNew(view, node, node.local, context);
   if (!samePlace(node.local, node.base)) return decideMoved(view, node, node.base, node.local);
   if (contentGen(node, view) === node.base.gen) return CLEAN;
-  return heldBack(view, node, context) ?? run({ kind: 'put', ino, place: placeOf(node.base), replaces: undefined });
+  return (
+    heldBack(view, node, context) ?? run({ kind: 'put', ino, place: placeOf(node.base), replaces: undefined })
+  );
 }
 
 /** Where an upload's answer was lost, or where a listing saw another version than the base. */
@@ -136,7 +140,8 @@ function decideMoved(view: StateView, node: NodeRecord, base: Base, local: Place
   }
   const occupant = baseAt(view, local);
   const from = placeOf(base);
-  if (occupant === undefined) return run({ kind: 'move', ino: node.ino, from, to: local, replaces: undefined });
+  if (occupant === undefined)
+    return run({ kind: 'move', ino: node.ino, from, to: local, replaces: undefined });
   if (node.kind === 'dir' || !mayReplace(occupant)) return wait(occupant.ino);
   return run({ kind: 'move', ino: node.ino, from, to: local, replaces: occupant.ino });
 }
@@ -198,7 +203,10 @@ function stepAside(view: StateView, circle: readonly Ino[]): Op | undefined {
     const base = view.get(candidate)?.base;
     return base !== undefined && wanting?.local !== undefined && samePlace(wanting.local, base);
   });
-  const ino = inTheWay.reduce<Ino | undefined>((least, next) => (least !== undefined && least < next ? least : next), undefined);
+  const ino = inTheWay.reduce<Ino | undefined>(
+    (least, next) => (least !== undefined && least < next ? least : next),
+    undefined,
+  );
   const base = ino === undefined ? undefined : view.get(ino)?.base;
   if (ino === undefined || base === undefined) return undefined;
   const to: Place = { parent: base.parent, name: `.infinimount-aside-${ino}` as Name };

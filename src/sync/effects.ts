@@ -19,7 +19,12 @@ export interface TreeContext {
   readonly usage: Usage;
   readonly hostName: string;
   /** Owner and modes of nodes that come from the server. */
-  readonly owner: { readonly uid: number; readonly gid: number; readonly fileMode: number; readonly dirMode: number };
+  readonly owner: {
+    readonly uid: number;
+    readonly gid: number;
+    readonly fileMode: number;
+    readonly dirMode: number;
+  };
   nowMs(): number;
   nowNs(): bigint;
   /** Whether all bytes of a clean file's version are on this machine. */
@@ -103,7 +108,9 @@ export function buryIfDead(tx: StateTransaction, effects: Effects, usage: Usage,
 
 /** Whether nothing in the trees keeps the node. */
 export function isDead(node: NodeRecord): boolean {
-  return node.local === undefined && node.base === undefined && (node.kind === 'dir' || node.attempt === undefined);
+  return (
+    node.local === undefined && node.base === undefined && (node.kind === 'dir' || node.attempt === undefined)
+  );
 }
 
 /** The inode that a node stands for: itself, or the file that an alias names. */

@@ -83,7 +83,17 @@ export class SyncEngine implements Sync {
     const refresher = new Refresher({ state, store, editor, connectivity, clock, log }, options);
     const fetcher = new Fetcher({ state, content, store, connectivity, meter, clock, log });
     const sessions = new WriteSessions({ state, content, fetcher, editor, clock });
-    const carryOut = new CarryOut({ state, content, store, editor, refresher, fetcher, sessions, usage, log });
+    const carryOut = new CarryOut({
+      state,
+      content,
+      store,
+      editor,
+      refresher,
+      fetcher,
+      sessions,
+      usage,
+      log,
+    });
     this.#executor = new Executor(
       { state, editor, refresher, sessions, carryOut, connectivity, clock, random, log },
       options,
@@ -95,11 +105,14 @@ export class SyncEngine implements Sync {
   }
 
   /** Takes up what an earlier run left, and begins to carry changes up. */
-  start(): void {
+  start(options: { readonly powerLoss: boolean } = { powerLoss: false }): void {
     const { log } = this.#deps;
-    const interrupted = this.#sessions.recover();
+    const interrupted = this.#sessions.recover(options.powerLoss);
     if (interrupted.length > 0) {
-      log.warn({ inos: interrupted }, 'files that were being written when the daemon died are kept here, not uploaded');
+      log.warn(
+        { inos: interrupted },
+        'files that were being written at the crash are kept here, not uploaded',
+      );
     }
     this.#executor.start();
     this.#refresher.start();

@@ -172,7 +172,8 @@ export class Executor {
   expedite(ino: Ino): void {
     this.#schedule(ino, this.#clock.nowMs(), true);
     const decision = this.#decide(ino);
-    if (decision.kind === 'wait') for (const other of decision.on) this.#schedule(other, this.#clock.nowMs(), true);
+    if (decision.kind === 'wait')
+      for (const other of decision.on) this.#schedule(other, this.#clock.nowMs(), true);
     this.#arm();
   }
 
@@ -454,11 +455,17 @@ export class Executor {
     this.#failures.set(op.ino, { count, error: cause });
     const passing = isRemoteError(error) && error.mayRetry;
     const first = passing ? FIRST_RETRY_MS : FIRST_REFUSED_RETRY_MS;
-    const delayMs = Math.min(LONGEST_RETRY_MS, first * 2 ** Math.min(count - 1, 16)) * (0.5 + this.#random() / 2);
+    const delayMs =
+      Math.min(LONGEST_RETRY_MS, first * 2 ** Math.min(count - 1, 16)) * (0.5 + this.#random() / 2);
     const path = serverPath(this.#state, op.ino);
     const fields = { ino: op.ino, op: op.kind, path, retryInMs: Math.round(delayMs), reason: cause.message };
-    if (isRemoteError(error)) this.#log.warn(fields, 'a change could not be carried to the server; it is kept here');
-    else this.#log.error({ ...fields, err: cause }, 'a change could not be carried to the server; it is kept here');
+    if (isRemoteError(error))
+      this.#log.warn(fields, 'a change could not be carried to the server; it is kept here');
+    else
+      this.#log.error(
+        { ...fields, err: cause },
+        'a change could not be carried to the server; it is kept here',
+      );
     if (!passing) this.#rejectSettle(op.ino, cause);
     this.#dueAfter(op.ino, nowMs + delayMs);
   }
@@ -474,7 +481,8 @@ export class Executor {
     const nowMs = this.#clock.nowMs();
     const node = this.#state.get(ino);
     const due = this.#dueAtMs.has(ino);
-    if (this.#again.delete(ino) || (!due && node !== undefined && isDirty(node, this.#state))) this.#schedule(ino, nowMs);
+    if (this.#again.delete(ino) || (!due && node !== undefined && isDirty(node, this.#state)))
+      this.#schedule(ino, nowMs);
     this.#wake(ino, nowMs);
     for (const other of this.#pathBlocked.keys()) this.#schedule(other, nowMs);
     this.#pathBlocked.clear();

@@ -8,7 +8,13 @@
 
 import { abortable, type Clock, type Ino, type Log, sleep } from '../base/index.js';
 import type { Body, ContentStore } from '../content/index.js';
-import { isRemoteError, REMOTE_ROOT, RemoteError, type RemotePath, type RemoteStore } from '../remote/index.js';
+import {
+  isRemoteError,
+  REMOTE_ROOT,
+  RemoteError,
+  type RemotePath,
+  type RemoteStore,
+} from '../remote/index.js';
 import type { StateStore } from '../state/index.js';
 import type { Connectivity } from './connectivity.js';
 import type { LineMeter } from './line-meter.js';
@@ -170,7 +176,8 @@ export class Fetcher {
   }
 
   #readAhead(file: Ino, body: Body, fetch: FileFetch, from: number): void {
-    if (fetch.windowBytes > 0) this.#launch(file, body, fetch, from, Math.min(body.size, from + fetch.windowBytes), true);
+    if (fetch.windowBytes > 0)
+      this.#launch(file, body, fetch, from, Math.min(body.size, from + fetch.windowBytes), true);
   }
 
   /** What the line moves in one round trip comes at no extra wait. */
@@ -195,7 +202,11 @@ export class Fetcher {
         continue;
       }
       if (ahead && fetch.flights.size >= FLIGHTS_PER_FILE) return;
-      const stop = this.#nextCovered(fetch, gap.start, Math.min(body.size, Math.max(gap.end, gap.start + unit)));
+      const stop = this.#nextCovered(
+        fetch,
+        gap.start,
+        Math.min(body.size, Math.max(gap.end, gap.start + unit)),
+      );
       const limit = Math.min(stop, gap.start + UNIT_MAX_BYTES);
       const flightEnd = body.firstGap(gap.start, limit)?.end ?? limit;
       this.#fly(file, body, fetch, gap.start, flightEnd);
@@ -204,13 +215,15 @@ export class Fetcher {
   }
 
   #coveredUntil(fetch: FileFetch, position: number): number {
-    for (const flight of fetch.flights) if (flight.position <= position && position < flight.end) return flight.end;
+    for (const flight of fetch.flights)
+      if (flight.position <= position && position < flight.end) return flight.end;
     return position;
   }
 
   #nextCovered(fetch: FileFetch, position: number, end: number): number {
     let next = end;
-    for (const flight of fetch.flights) if (flight.position > position) next = Math.min(next, flight.position);
+    for (const flight of fetch.flights)
+      if (flight.position > position) next = Math.min(next, flight.position);
     return next;
   }
 
@@ -234,7 +247,8 @@ export class Fetcher {
         await this.#streamOnce(file, body, fetch, flight);
         this.#connectivity.succeeded();
       } catch (error) {
-        if (flight.abort.signal.aborted || !isRemoteError(error, 'interrupted', 'timeout', 'not-found')) throw error;
+        if (flight.abort.signal.aborted || !isRemoteError(error, 'interrupted', 'timeout', 'not-found'))
+          throw error;
         if (flight.position > before) resumes = 0;
         if (resumes >= MAX_RESUMES) throw error;
         // The path of a file that moves on the server is another one when the move is done.
@@ -256,11 +270,15 @@ export class Fetcher {
     });
     this.#meter.noteRoundTrip(this.#clock.nowMs() - began);
     if (answer.totalSize !== undefined && answer.totalSize !== body.size) {
-      throw new RemoteError('changed', `Cannot read "${path}": its size is ${answer.totalSize}, not ${body.size}.`, {
-        method: 'GET',
-        path,
-        outcome: 'none',
-      });
+      throw new RemoteError(
+        'changed',
+        `Cannot read "${path}": its size is ${answer.totalSize}, not ${body.size}.`,
+        {
+          method: 'GET',
+          path,
+          outcome: 'none',
+        },
+      );
     }
     let at = answer.start;
     // A whole body where a range was asked for: everything that comes along is kept.
@@ -294,7 +312,11 @@ export class Fetcher {
   /** The reader's version is not to be had any more. */
   #outdated(file: Ino): RemoteError {
     const context = { method: 'GET', path: this.#pathOf(file) ?? REMOTE_ROOT, outcome: 'none' as const };
-    return new RemoteError('changed', `Cannot read inode ${file}: the server no longer has this version.`, context);
+    return new RemoteError(
+      'changed',
+      `Cannot read inode ${file}: the server no longer has this version.`,
+      context,
+    );
   }
 
   #wake(body: Body, fetch: FileFetch): void {

@@ -62,7 +62,9 @@ export class Merge {
     const node = tx.get(ino);
     if (node?.base === undefined) return;
     if (node.kind === 'dir') {
-      const children = [...tx.entries(ino)].flatMap((entry) => (entry.base === undefined ? [] : [entry.base]));
+      const children = [...tx.entries(ino)].flatMap((entry) =>
+        entry.base === undefined ? [] : [entry.base],
+      );
       for (const child of children) this.gone(child);
       const keep = node.local !== undefined && tx.hasLocalChildren(ino);
       const listedAtMs = this.#context.nowMs();
@@ -175,7 +177,8 @@ export class Merge {
       }
       return;
     }
-    const changedHere = node.local === undefined || contentGen(node, tx) !== base.gen || node.attempt !== undefined;
+    const changedHere =
+      node.local === undefined || contentGen(node, tx) !== base.gen || node.attempt !== undefined;
     if (changedHere) tx.put({ ...node, remote: { kind: 'version', ...versionOf(entry) } });
     else this.takeVersion(node, seen);
   }
@@ -244,7 +247,15 @@ export class Merge {
       return dir;
     }
     if (linkTarget !== undefined) {
-      return { ...common, ...times, kind: 'symlink', mode: 0o777, target: linkTarget, gen: 0, attempt: undefined };
+      return {
+        ...common,
+        ...times,
+        kind: 'symlink',
+        mode: 0o777,
+        target: linkTarget,
+        gen: 0,
+        attempt: undefined,
+      };
     }
     const file: FileRecord = {
       ...common,
@@ -263,7 +274,9 @@ export class Merge {
   }
 
   #timeOf(entry: RemoteEntry): Ns {
-    return entry.mtimeMs === undefined ? this.#context.nowNs() : BigInt(Math.trunc(entry.mtimeMs)) * 1_000_000n;
+    return entry.mtimeMs === undefined
+      ? this.#context.nowNs()
+      : BigInt(Math.trunc(entry.mtimeMs)) * 1_000_000n;
   }
 
   #touchDirectory(dir: Ino): void {

@@ -6,7 +6,16 @@
  * that time are left out of the merge, and a listing of a directory that moves meanwhile is made anew.
  */
 
-import { abortable, type Clock, forEachLimited, type Ino, type Log, type Name, ROOT_INO, type Timer } from '../base/index.js';
+import {
+  abortable,
+  type Clock,
+  forEachLimited,
+  type Ino,
+  type Log,
+  type Name,
+  ROOT_INO,
+  type Timer,
+} from '../base/index.js';
 import {
   isRemoteError,
   joinRemote,
@@ -17,9 +26,9 @@ import {
 } from '../remote/index.js';
 import type { DirRecord, StateStore } from '../state/index.js';
 import type { Connectivity } from './connectivity.js';
-import type { TreeEditor } from './tree-editor.js';
 import { isSameVersion, type SeenEntry } from './merge.js';
 import { isBelowInBase, serverPath } from './server-tree.js';
+import type { TreeEditor } from './tree-editor.js';
 import { decodeXSym, XSYM_SIZE_BYTES } from './xsym.js';
 
 export interface RefresherOptions {
@@ -66,7 +75,10 @@ export class Refresher {
   readonly #flights = new Map<Ino, Promise<void>>();
   readonly #watches = new Set<Watch>();
   /** Names in directories, and directory trees, that operations are changing right now. */
-  readonly #changing = new Map<object, { readonly places: readonly { parent: Ino; name: Name }[]; readonly tree: Ino | undefined }>();
+  readonly #changing = new Map<
+    object,
+    { readonly places: readonly { parent: Ino; name: Name }[]; readonly tree: Ino | undefined }
+  >();
   /** Directories that hold uploads whose tag the answer did not tell: when they are to be listed for it. */
   readonly #confirming = new Map<Ino, { readonly sinceMs: number; timer: Timer }>();
   /** Directories by last use, oldest first. */
@@ -142,7 +154,10 @@ export class Refresher {
    * Tells that an operation begins to change names (and, for a directory, the tree below it). Returns the function
    * that tells its end.
    */
-  beginChange(places: readonly { readonly parent: Ino; readonly name: Name }[], tree: Ino | undefined): () => void {
+  beginChange(
+    places: readonly { readonly parent: Ino; readonly name: Name }[],
+    tree: Ino | undefined,
+  ): () => void {
     const key = {};
     this.#changing.set(key, { places, tree });
     const touch = () => {
@@ -323,7 +338,8 @@ export class Refresher {
   }
 
   #logFailure(dir: Ino, error: unknown): void {
-    if (isRemoteError(error)) this.#log.debug({ dir, code: (error as RemoteError).code }, 'listing not refreshed');
+    if (isRemoteError(error))
+      this.#log.debug({ dir, code: (error as RemoteError).code }, 'listing not refreshed');
     else this.#log.error({ dir, err: error }, 'listing not refreshed');
   }
 

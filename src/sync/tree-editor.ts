@@ -1,11 +1,11 @@
 /** Runs changes of the trees that come from the server's side, and carries out what they entail. */
 
-import type { ContentStore } from '../content/index.js';
 import type { Ino } from '../base/index.js';
+import type { ContentStore } from '../content/index.js';
 import type { StateStore, StateTransaction } from '../state/index.js';
 import type { Invalidation } from './api.js';
 import { Confirm } from './confirm.js';
-import { Effects, buryIfDead, type TreeContext } from './effects.js';
+import { buryIfDead, Effects, type TreeContext } from './effects.js';
 import { Merge } from './merge.js';
 
 export class TreeEditor {

@@ -27,7 +27,12 @@ export interface UploadSource {
 /** A body of bytes at hand. */
 export function memorySource(bytes: Uint8Array, gen: number): UploadSource {
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  return { body: { size: bytes.length, open: () => bytes }, gen, sha256: () => sha256, close: () => undefined };
+  return {
+    body: { size: bytes.length, open: () => bytes },
+    gen,
+    sha256: () => sha256,
+    close: () => undefined,
+  };
 }
 
 /**
@@ -42,7 +47,9 @@ export async function fileSource(
   const { content, sessions } = deps;
   const { ino, gen } = file;
   const body =
-    file.content === 'staged' ? content.acquireStaged(ino) : content.acquireClean(ino, { etag: file.base?.etag, size: file.size });
+    file.content === 'staged'
+      ? content.acquireStaged(ino)
+      : content.acquireClean(ino, { etag: file.base?.etag, size: file.size });
   const release = () => content.release(ino);
   try {
     if (!body.isComplete) throw new Error(`inode ${ino} is to be uploaded, but not all of it is here`);
@@ -59,7 +66,13 @@ export async function fileSource(
     throw error;
   }
   let end: () => void = () => undefined;
-  sessions.readWhile(ino, new Promise<void>((resolve) => { end = resolve; }), stop);
+  sessions.readWhile(
+    ino,
+    new Promise<void>((resolve) => {
+      end = resolve;
+    }),
+    stop,
+  );
   return streamSource(body.fd, body.size, gen, () => {
     end();
     release();
@@ -73,7 +86,11 @@ async function copySource(
   release: () => void,
 ): Promise<UploadSource> {
   const copying = deps.content.snapshot(ino);
-  deps.sessions.readWhile(ino, copying.then(() => undefined), undefined);
+  deps.sessions.readWhile(
+    ino,
+    copying.then(() => undefined),
+    undefined,
+  );
   const copy = await copying;
   release();
   return streamSource(copy.fd, copy.size, gen, () => copy.close());

@@ -143,23 +143,31 @@ export class WriteSessions {
 
   /**
    * After a crash: files that a program had open for writing keep what reached the disk, with size and time from the
-   * backing file, and are held back, since nobody knows whether they are whole.
+   * backing file, and are held back, since nobody knows whether they are whole. After a power loss so are those of
+   * which the disk has less than was written.
    */
-  recover(): readonly Ino[] {
-    const interrupted: Ino[] = [];
-    for (const ino of [...this.#state.dirty()]) {
+  recover(powerLoss: boolean): readonly Ino[] {
+    const suspect: FileRecord[] = [];
+    for (const ino of this.#state.dirty()) {
       const node = this.#state.get(ino);
-      if (node?.kind === 'file' && node.writing) interrupted.push(ino);
+      if (node?.kind !== 'file' || node.content !== 'staged') continue;
+      if (node.writing || (powerLoss && !this.#isWholeOnDisk(node))) suspect.push(node);
     }
-    for (const ino of interrupted) {
-      const node = this.#state.get(ino);
-      if (node?.kind !== 'file') continue;
-      const onDisk = this.#content.acquireStaged(ino).statSync();
-      this.#content.release(ino);
-      const ctime = this.#clock.nowNs();
-      const found = { size: onDisk.size, mtime: onDisk.mtimeNs, ctime };
+    for (const node of suspect) {
+      const onDisk = this.#content.acquireStaged(node.ino).statSync();
+      this.#content.release(node.ino);
+      const found = { size: onDisk.size, mtime: onDisk.mtimeNs, ctime: this.#clock.nowNs() };
       this.#editor.confirm((_, tx) => tx.put({ ...node, ...found, writing: false, interrupted: true }));
     }
-    return interrupted;
+    return suspect.map((node) => node.ino);
+  }
+
+  /** A file whose end was never written out is shorter than its record says, or has a hole where there was none. */
+  #isWholeOnDisk(node: FileRecord): boolean {
+    const body = this.#content.acquireStaged(node.ino);
+    const whole =
+      body.size === node.size && body.seekDataHole(0, 'hole') === (node.size === 0 ? -1 : node.size);
+    this.#content.release(node.ino);
+    return whole;
   }
 }

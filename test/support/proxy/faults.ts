@@ -153,15 +153,17 @@ export async function startFaultProxy(options: {
 
 function chooseAction(rules: readonly CountedRule[], incoming: IncomingMessage): FaultAction | undefined {
   const path = incoming.url ?? '';
+  let chosen: FaultAction | undefined;
   for (const counted of rules) {
     const { rule } = counted;
     if (rule.method !== undefined && rule.method !== incoming.method) continue;
     if (typeof rule.path === 'string' && rule.path !== path) continue;
     if (rule.path instanceof RegExp && !rule.path.test(path)) continue;
+    // Every rule counts, the first one that is due plays.
     counted.matches += 1;
-    if (rule.nth === undefined || rule.nth === counted.matches) return rule.action;
+    if (rule.nth === undefined || rule.nth === counted.matches) chosen ??= rule.action;
   }
-  return undefined;
+  return chosen;
 }
 
 async function play(

@@ -17,9 +17,19 @@ import type { Fields, PartialValues, Struct } from '../../../src/fuse/struct.js'
 
 const AF_UNIX = 1;
 const SOCK_SEQPACKET_NONBLOCK = 5 | 0o4000;
-const socketpair = koffi
-  .load(null)
-  .func('int socketpair(int domain, int type, int protocol, void *pair)');
+const socketpair = koffi.load(null).func('int socketpair(int domain, int type, int protocol, void *pair)');
+
+/** Then a test has failed. */
+const LIMIT_MS = 20_000;
+
+/** Gives the driver turns until `check` holds. */
+export async function until(check: () => boolean): Promise<void> {
+  const lateMs = performance.now() + LIMIT_MS;
+  while (!check()) {
+    if (performance.now() > lateMs) throw new Error('it did not come about');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
 
 export interface FakeReply {
   readonly unique: number;
@@ -96,10 +106,11 @@ export class FakeKernel {
     writeSync(this.fd, bytes);
   }
 
-  /** The next message of the driver's, undefined when there is none within many turns of the event loop. */
-  async receive(turns = 3000): Promise<FakeReply | undefined> {
+  /** The next message of the driver's; undefined when none comes, or the driver has closed its end. */
+  async receive(): Promise<FakeReply | undefined> {
     const buffer = Buffer.alloc(256 * 1024);
-    for (let turn = 0; turn < turns; turn++) {
+    const lateMs = performance.now() + LIMIT_MS;
+    while (performance.now() < lateMs) {
       try {
         const length = readSync(this.fd, buffer, 0, buffer.length, null);
         if (length === 0) return undefined;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { INIT_FLAGS, type InitFlag, ProtocolVersionError } from '../../../src/fuse/index.js';
-import { negotiate, type InitOptions } from '../../../src/fuse/init.js';
+import { type InitOptions, negotiate } from '../../../src/fuse/init.js';
 import { INIT_IN, INIT_OUT } from '../../../src/fuse/layouts.js';
 import { body, withSession } from './fake-kernel.js';
 
@@ -55,7 +55,10 @@ describe('negotiation', () => {
   });
 
   test('what the kernel lacks is told and done without', () => {
-    const settled = settle(31, { extraFlags: ['PASSTHROUGH'], maskInitFlags: ['MAX_PAGES', 'EXPLICIT_INVAL_DATA'] });
+    const settled = settle(31, {
+      extraFlags: ['PASSTHROUGH'],
+      maskInitFlags: ['MAX_PAGES', 'EXPLICIT_INVAL_DATA'],
+    });
     assert.ok(settled.absent.includes('PASSTHROUGH'));
     assert.ok(settled.absent.includes('MAX_PAGES'));
     assert.ok(settled.flags.has('AUTO_INVAL_DATA'));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as layouts from '../../../src/fuse/layouts.js';
-import { defineStruct, readU53, type Struct, type Fields, writeU53 } from '../../../src/fuse/struct.js';
+import { defineStruct, type Fields, readU53, type Struct, writeU53 } from '../../../src/fuse/struct.js';
 import { seededRandom } from '../../support/random.js';
 
 /** sizeof of the structs, printed by a C program with linux/fuse.h (7.38; later ones counted by hand). */
@@ -80,7 +80,12 @@ describe('layouts', () => {
 
   test('offsets that hot paths use', () => {
     assert.deepEqual(
-      [layouts.SETATTR_IN.at.atimensec, layouts.SETATTR_IN.at.uid, layouts.ATTR.at.mode, layouts.ENTRY_OUT.at.attr],
+      [
+        layouts.SETATTR_IN.at.atimensec,
+        layouts.SETATTR_IN.at.uid,
+        layouts.ATTR.at.mode,
+        layouts.ENTRY_OUT.at.attr,
+      ],
       [56, 76, 60, 40],
     );
     assert.deepEqual([layouts.INIT_OUT.at.flags2, layouts.INIT_OUT.at.max_stack_depth], [32, 36]);
@@ -99,7 +104,8 @@ describe('layouts', () => {
       assert.deepEqual(layout.decode(againView, 0), values, layout.name);
       const printed = layout.print(againView, 0);
       for (const [field, value] of Object.entries(values)) {
-        if (typeof value !== 'object') assert.ok(printed.includes(`${field}=${value}`), `${layout.name}.${field}`);
+        if (typeof value !== 'object')
+          assert.ok(printed.includes(`${field}=${value}`), `${layout.name}.${field}`);
       }
     }
   });

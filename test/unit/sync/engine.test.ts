@@ -21,7 +21,10 @@ async function makeWorld(files: Record<string, string> = {}): Promise<World> {
 const changes = (world: World) =>
   world.server.log
     .filter((entry) => !['list', 'stat', 'read', 'quota', 'probe'].includes(entry.verb))
-    .map((entry) => `${entry.verb} ${entry.path}${entry.to === undefined ? '' : ` -> ${entry.to}`}${entry.condition === undefined ? '' : ` if ${entry.condition === 'absent' ? 'absent' : 'match'}`}`);
+    .map(
+      (entry) =>
+        `${entry.verb} ${entry.path}${entry.to === undefined ? '' : ` -> ${entry.to}`}${entry.condition === undefined ? '' : ` if ${entry.condition === 'absent' ? 'absent' : 'match'}`}`,
+    );
 
 describe('upward', () => {
   test('a new file is one conditional write', async () => {
@@ -56,7 +59,13 @@ describe('upward', () => {
     await world.rename('/d', '/f');
     await settle(world);
     assert.deepEqual(changes(world).sort(), ['move /a -> /b', 'move /d -> /f']);
-    assert.deepEqual(world.server.textTree(), { '/b': '1', '/f/': null, '/f/e/': null, '/f/e/y': '3', '/f/x': '2' });
+    assert.deepEqual(world.server.textTree(), {
+      '/b': '1',
+      '/f/': null,
+      '/f/e/': null,
+      '/f/e/y': '3',
+      '/f/x': '2',
+    });
   });
 
   test('rm -r is one removal', async () => {

@@ -61,14 +61,16 @@ class Model {
     else if (kind < 28) await this.#local(() => this.#saveByRename(this.#anyPath()));
     else if (kind < 36) await this.#local(() => this.#rename(this.#existing(), this.#anyPath()));
     else if (kind < 42) await this.#local(() => this.#remove(this.#existing()));
-    else if (kind < 48) await this.#local(() => this.world.mkdir(this.#note('mkdir', random.pick(DIRS.slice(1)) ?? '/p')));
+    else if (kind < 48)
+      await this.#local(() => this.world.mkdir(this.#note('mkdir', random.pick(DIRS.slice(1)) ?? '/p')));
     else if (kind < 51) await this.#local(() => this.#exchange());
     else if (kind < 54) await this.#local(() => this.#link());
     else if (kind < 64) this.#remoteWrite(this.#anyPath());
     else if (kind < 69) this.#remoteRemove();
     else if (kind < 73) this.#remoteMove();
     else if (kind < 90) await this.#pass(random.pick([1, 50, 250, 1_000, 6_000, 40_000]) ?? 1);
-    else if (kind < 95) this.world.remote.setPlan(random.chance(0.5) ? undefined : randomFaults(() => random.next(), 0.3));
+    else if (kind < 95)
+      this.world.remote.setPlan(random.chance(0.5) ? undefined : randomFaults(() => random.next(), 0.3));
     else this.#restart();
   }
 
@@ -79,7 +81,12 @@ class Model {
       .then(work)
       .catch((error: unknown) => {
         if (!(error instanceof VfsError) && !isRemoteError(error)) throw error;
-        if (error instanceof VfsError && ['EIO', 'ESTALE'].includes(error.code) && !isRemoteError(error.cause)) throw error;
+        if (
+          error instanceof VfsError &&
+          ['EIO', 'ESTALE'].includes(error.code) &&
+          !isRemoteError(error.cause)
+        )
+          throw error;
         this.#note('  failed', error instanceof VfsError ? error.code : error.code);
       })
       .finally(() => {
@@ -243,8 +250,11 @@ class Model {
   #contentOf(ino: Ino): string | undefined {
     const node = this.world.state.get(ino);
     if (node?.kind !== 'file') return undefined;
-    if (node.content === 'staged') return Buffer.from(this.world.content.image().get(ino)?.bytes ?? []).toString();
-    const bases = [node, ...node.aliases.map((alias) => this.world.state.get(alias))].map((record) => record?.base?.etag);
+    if (node.content === 'staged')
+      return Buffer.from(this.world.content.image().get(ino)?.bytes ?? []).toString();
+    const bases = [node, ...node.aliases.map((alias) => this.world.state.get(alias))].map(
+      (record) => record?.base?.etag,
+    );
     for (const etag of bases) {
       const content = etag === undefined ? undefined : this.#contentOfTag.get(etag);
       if (content !== undefined) return content;
@@ -300,7 +310,9 @@ test('random changes on both sides, faults and restarts', async (context) => {
       await model.run();
     } catch (error) {
       context.diagnostic(`seed ${seed}`);
-      throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
     }
   }
 });

@@ -10,7 +10,7 @@ import { joinRemote, REMOTE_ROOT, type RemotePath } from '../../../src/remote/in
 import { type MemoryStateStore, openMemoryState } from '../../../src/state/index.js';
 import { SyncEngine } from '../../../src/sync/index.js';
 import { Vfs, VfsError } from '../../../src/vfs/index.js';
-import { FakeRemoteStore, type FakeRemoteOptions } from '../../support/fake-remote.js';
+import { type FakeRemoteOptions, FakeRemoteStore } from '../../support/fake-remote.js';
 import { type FaultPlan, FaultyRemoteStore } from '../../support/faulty-remote.js';
 import { ManualClock, quiesce } from '../../support/manual-clock.js';
 import { nameOf } from '../vfs/support.js';
@@ -57,7 +57,13 @@ export class World {
       },
     );
     const options = { readOnly: false, sync: 'write-back', volumeSizeBytes: undefined } as const;
-    const vfs = new Vfs({ state: this.state, content: this.content, sync: engine, clock: this.clock, options });
+    const vfs = new Vfs({
+      state: this.state,
+      content: this.content,
+      sync: engine,
+      clock: this.clock,
+      options,
+    });
     engine.start();
     return { remote, engine, vfs };
   }
@@ -92,8 +98,14 @@ export class World {
       const target = record?.kind === 'alias' ? this.state.get(record.target) : undefined;
       return { ...item, record, target };
     });
-    const text = JSON.stringify(stuck, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value), 1);
-    assert.fail(`does not come to rest:\n${text}\nserver: ${JSON.stringify(this.server.textTree(), null, 1)}`);
+    const text = JSON.stringify(
+      stuck,
+      (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value),
+      1,
+    );
+    assert.fail(
+      `does not come to rest:\n${text}\nserver: ${JSON.stringify(this.server.textTree(), null, 1)}`,
+    );
   }
 
   async refreshAll(): Promise<void> {
@@ -135,7 +147,12 @@ export class World {
   async write(path: string, text: string): Promise<void> {
     const { parent, name } = this.split(path);
     const open = { writable: true, append: false, truncate: true };
-    const { fh } = await this.vfs.names.create(parent, name, { mode: 0o644, caller: CALLER, open, exclusive: false });
+    const { fh } = await this.vfs.names.create(parent, name, {
+      mode: 0o644,
+      caller: CALLER,
+      open,
+      exclusive: false,
+    });
     try {
       await this.vfs.files.write(fh, Buffer.from(text), 0);
       await this.vfs.files.flush(fh);

@@ -217,7 +217,7 @@ describe('retries', () => {
     const { proxy, store, clock } = await rigWith([
       {
         nth: 1,
-        action: { ...found(collectionXml('/dav/dir/'), fileXml('/dav/dir/a')), kind: 'answer', status: 500 },
+        action: { kind: 'answer', status: 500, body: multistatus(fileXml('/dav/dir/a')) },
       },
       { action: found(collectionXml('/dav/dir/'), fileXml('/dav/dir/a')) },
     ]);
