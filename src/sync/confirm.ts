@@ -84,14 +84,19 @@ export class Confirm {
 
   #tombstone(before: NodeRecord, base: Base): void {
     const trees = { local: undefined, base, remote: undefined };
-    if (before.kind === 'alias') {
-      // What the name stood for may be gone; to the server it is a file like any other.
-      return this.#tombstoneFile(before.ino, base);
+    switch (before.kind) {
+      case 'dir':
+        this.#tx.put({ ...before, ...trees });
+        break;
+      case 'symlink':
+        this.#tx.put({ ...before, ...trees, attempt: undefined });
+        break;
+      case 'file':
+      case 'alias':
+        // What a further name stood for may be gone; to the server it is a file like any other.
+        this.#tombstoneFile(before.ino, base);
+        break;
     }
-    if (before.kind === 'file') return this.#tombstoneFile(before.ino, base);
-    this.#tx.put(
-      before.kind === 'dir' ? { ...before, ...trees } : { ...before, ...trees, attempt: undefined },
-    );
   }
 
   #tombstoneFile(ino: Ino, base: Base): void {

@@ -114,11 +114,12 @@ export class WriteSessions {
 
   /** Registers who reads the body in place until `done` settles; writers stop it, or wait for it. */
   readWhile(file: Ino, done: Promise<void>, stop: (() => void) | undefined): void {
-    const reader: Reader = { stop, done: done.catch(() => undefined) };
-    this.#readers.set(file, reader);
-    reader.done.finally(() => {
+    const ended = () => {
       if (this.#readers.get(file) === reader) this.#readers.delete(file);
-    });
+    };
+    // Who made the promise deals with its rejection.
+    const reader: Reader = { stop, done: done.then(ended, ended) };
+    this.#readers.set(file, reader);
     this.#ready.delete(file);
   }
 
