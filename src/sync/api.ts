@@ -33,9 +33,10 @@ export interface Sync {
 
   /**
    * Makes the listing of a directory known. Waits only for a directory never seen; a stale one is refreshed behind.
-   * Offline, a directory never seen rejects.
+   * Offline, a directory never seen rejects. `enumerate`: a program reads the directory, not just one name in it;
+   * whoever goes on to its subdirectories gets their listings fetched ahead.
    */
-  listed(dir: Ino, signal?: AbortSignal): Promise<void> | undefined;
+  listed(dir: Ino, signal?: AbortSignal, enumerate?: boolean): Promise<void> | undefined;
   /**
    * Before an open: where the file's directory is stale and the server is reachable, asks for its version first.
    * After it, the name may stand for another node: look it up again. Never rejects for want of a connection.

@@ -135,8 +135,8 @@ export class SyncEngine implements Sync {
     this.#editor.onInvalidate(listener);
   }
 
-  listed(dir: Ino, signal?: AbortSignal): Promise<void> | undefined {
-    return this.#refresher.listed(dir, signal);
+  listed(dir: Ino, signal?: AbortSignal, enumerate = false): Promise<void> | undefined {
+    return this.#refresher.listed(dir, signal, enumerate);
   }
 
   fresh(file: Ino, signal?: AbortSignal): Promise<void> | undefined {

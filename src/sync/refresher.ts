@@ -6,6 +6,7 @@
  * that time are left out of the merge, and a listing of a directory that moves meanwhile is made anew.
  */
 
+import { LRUCache } from 'lru-cache';
 import {
   abortable,
   type Clock,
@@ -47,6 +48,7 @@ const POLLED_FOR_MS = 5 * 60_000;
 /** Listings fetched ahead of a reader who goes through a tree. */
 const AHEAD_AT_ONCE = 6;
 const AHEAD_QUEUE_MAX = 512;
+const ENUMERATED_MAX = 1024;
 /** Each directory that the reader opens pays for this many listings ahead of him; the sum is bounded. */
 const AHEAD_CREDIT = 8;
 const AHEAD_CREDIT_MAX = 128;
@@ -83,11 +85,12 @@ export class Refresher {
   readonly #confirming = new Map<Ino, { readonly sinceMs: number; timer: Timer }>();
   /** Directories by last use, oldest first. */
   readonly #used = new Map<Ino, number>();
+  /** Directories to list ahead of a reader, the next one last. */
   readonly #ahead: Ino[] = [];
+  /** Directories that programs read lately. */
+  readonly #enumerated = new LRUCache<Ino, true>({ max: ENUMERATED_MAX });
   #aheadRunning = 0;
   #aheadCredit = 0;
-  /** The parent whose children were listed last: two in a row make a walk. */
-  #lastListedParent: Ino | undefined;
   #closed = false;
 
   constructor(
@@ -120,15 +123,16 @@ export class Refresher {
     this.#ahead.length = 0;
   }
 
-  listed(dir: Ino, signal?: AbortSignal): Promise<void> | undefined {
+  listed(dir: Ino, signal?: AbortSignal, enumerate = false): Promise<void> | undefined {
     const node = this.#state.get(dir);
     if (node?.kind !== 'dir' || node.base === undefined || node.local === undefined) return undefined;
     this.#noteUse(dir);
     if (node.listedAtMs === undefined) {
-      this.#noteWalk(node);
-      return abortable(this.refresh(dir), signal);
+      const listing = this.refresh(dir);
+      if (enumerate) this.#noteWalk(node);
+      return abortable(listing, signal);
     }
-    if (this.#ahead.length > 0) this.#payAhead();
+    if (enumerate) this.#noteWalk(node);
     if (this.#isStale(node) && this.#connectivity.waitMs === 0) this.#refreshBehind(dir);
     return undefined;
   }
@@ -373,24 +377,16 @@ export class Refresher {
     }
   }
 
-  /** A reader who asks for two directories of one parent in a row goes through the tree: fetch the others ahead. */
+  /** A reader who reads a directory and then one in it goes through the tree: fetch ahead what comes next. */
   #noteWalk(dir: DirRecord): void {
     const parent = dir.local?.parent;
-    if (parent === undefined || dir.ino === ROOT_INO) return;
-    if (parent === this.#lastListedParent) {
-      for (const entry of this.#state.entries(parent)) {
-        if (this.#ahead.length >= AHEAD_QUEUE_MAX) break;
-        const child = entry.local === undefined ? undefined : this.#state.get(entry.local);
-        if (child?.kind === 'dir' && this.#wantsListing(child)) this.#ahead.push(child.ino);
-      }
-      this.#payAhead();
+    if (parent !== undefined && this.#enumerated.has(parent)) {
+      this.#aheadCredit = Math.min(AHEAD_CREDIT_MAX, this.#aheadCredit + AHEAD_CREDIT);
+      if (dir.listedAtMs !== undefined) this.#queueChildren(dir.ino);
+      else if (this.#ahead.length === 0) this.#queueChildren(parent);
+      this.#pumpAhead();
     }
-    this.#lastListedParent = parent;
-  }
-
-  #payAhead(): void {
-    this.#aheadCredit = Math.min(AHEAD_CREDIT_MAX, this.#aheadCredit + AHEAD_CREDIT);
-    this.#pumpAhead();
+    this.#enumerated.set(dir.ino, true);
   }
 
   #wantsListing(dir: DirRecord): boolean {
@@ -399,7 +395,7 @@ export class Refresher {
 
   #pumpAhead(): void {
     while (this.#aheadRunning < AHEAD_AT_ONCE && this.#aheadCredit > 0 && this.#connectivity.waitMs === 0) {
-      const dir = this.#ahead.shift();
+      const dir = this.#ahead.pop();
       if (dir === undefined) return;
       const node = this.#state.get(dir);
       if (node?.kind !== 'dir' || !this.#wantsListing(node)) continue;
@@ -415,13 +411,16 @@ export class Refresher {
     }
   }
 
-  /** One level further: what a walk descends into next. */
+  /** The subdirectories of a listed one come before all that waits, the first of them first: that is how walks go. */
   #queueChildren(dir: Ino): void {
+    const children: Ino[] = [];
     for (const entry of this.#state.entries(dir)) {
-      if (this.#ahead.length >= AHEAD_QUEUE_MAX) return;
       const child = entry.local === undefined ? undefined : this.#state.get(entry.local);
-      if (child?.kind === 'dir' && this.#wantsListing(child)) this.#ahead.push(child.ino);
+      if (child?.kind === 'dir' && this.#wantsListing(child)) children.push(child.ino);
+      if (children.length >= AHEAD_QUEUE_MAX) break;
     }
+    this.#ahead.push(...children.reverse());
+    this.#ahead.splice(0, Math.max(0, this.#ahead.length - AHEAD_QUEUE_MAX));
   }
 }
 

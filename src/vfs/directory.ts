@@ -43,11 +43,13 @@ export class Directories {
   open(ino: Ino, signal?: AbortSignal): MaybePromise<Fh> {
     const core = this.#core;
     core.directory(ino);
-    return core.whenListed([ino], signal, () => {
+    const opened = () => {
       core.directory(ino);
       core.inodes.opened(ino);
       return core.handles.addDirectory(ino).fh;
-    });
+    };
+    const listing = core.sync.listed(ino, signal, true);
+    return listing === undefined ? opened() : listing.then(opened);
   }
 
   /** Gives entries from the cookie `position` (0 = the beginning) on to `take` until that answers false (no room). */

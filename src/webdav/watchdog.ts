@@ -9,6 +9,7 @@ export class Watchdog {
   readonly #outer: AbortSignal | undefined;
   readonly #onOuterAbort: () => void;
   #timer: Timer | undefined;
+  #closed = false;
 
   constructor(clock: Clock, outer: AbortSignal | undefined) {
     this.#clock = clock;
@@ -24,6 +25,8 @@ export class Watchdog {
 
   /** From now on, `limitMs` without another call aborts the exchange with a {@link DeadlineError}. */
   arm(phase: DeadlineError['phase'], limitMs: number): void {
+    // An answer may come before the upload hears that its last chunk is out.
+    if (this.#closed) return;
     this.#timer?.cancel();
     this.#timer = this.#clock.after(limitMs, () => this.abort(new DeadlineError(phase, limitMs)));
   }
@@ -40,6 +43,7 @@ export class Watchdog {
 
   /** Forgets the timer and the caller's signal. */
   close(): void {
+    this.#closed = true;
     this.disarm();
     this.#outer?.removeEventListener('abort', this.#onOuterAbort);
   }
