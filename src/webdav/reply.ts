@@ -1,7 +1,7 @@
 /** A successful answer of the server: status, headers and a body that ends well or with an error, never short in silence. */
 
 import type { Dispatcher } from 'undici';
-import { isRemoteError } from '../remote/index.js';
+import { isRemoteError, type RemoteError } from '../remote/index.js';
 import { exchangeError, makeError, type RequestSubject } from './error-map.js';
 import { type HeaderMap, parseLength } from './headers.js';
 import type { Watchdog } from './watchdog.js';
@@ -29,6 +29,8 @@ export class Reply {
   readonly #parts: ReplyParts;
   #state: 'fresh' | 'reading' | 'over' = 'fresh';
   #receivedBytes = 0;
+  /** Why the body was lost before anybody read it. */
+  #failure: RemoteError | undefined;
 
   constructor(parts: ReplyParts) {
     this.#parts = parts;
@@ -48,6 +50,7 @@ export class Reply {
   /** The body, once. Rejects with RemoteError; leaving the loop early closes the connection. */
   async *chunks(): AsyncGenerator<Uint8Array> {
     const { body, watchdog, idleMs, subject } = this.#parts;
+    if (this.#failure !== undefined) throw this.#failure;
     if (this.#state !== 'fresh') throw new Error('the body of an answer is read once');
     this.#state = 'reading';
     let failure: unknown;
@@ -74,7 +77,6 @@ export class Reply {
   /** Gives the body up with its connection, where reading it to its end may take long. */
   abandon(): void {
     if (this.#state !== 'fresh') return;
-    this.#state = 'reading';
     this.#parts.body.on('error', ignoreLateError).destroy();
     this.#end(undefined);
   }
@@ -119,8 +121,8 @@ export class Reply {
     if (this.#state === 'over') return;
     body.on('error', ignoreLateError).destroy();
     if (this.#state === 'fresh') {
-      this.#state = 'reading';
-      this.#end(exchangeError(subject, watchdog.signal.reason, { started: true, sent: true }));
+      this.#failure = exchangeError(subject, watchdog.signal.reason, { started: true, sent: true });
+      this.#end(this.#failure);
     }
   }
 
