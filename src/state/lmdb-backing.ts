@@ -22,8 +22,8 @@ import { databaseError, Environment, FIRST_INO, FIRST_META, keyBehind, type Tabl
 /** The last record of the journal that the database has. */
 const META_APPLIED = 'state:applied';
 
-/** Decoded records kept in memory: about 0.7 KB each, 14 MB in all. */
-const CACHED_RECORDS = 20_000;
+/** Decoded records kept in memory: about 0.7 KB each, 6 MB in all. */
+const CACHED_RECORDS = 8_192;
 /** Keys in the overlay that start a flush at once: about 1 MB. */
 const FLUSH_KEYS = 8_192;
 /** How long a change may stay in the journal alone. */

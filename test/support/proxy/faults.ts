@@ -244,6 +244,9 @@ async function passBack(
   outgoing.writeHead(answer.statusCode ?? 502, changedHeaders(action, answer.headers));
   let left = limit;
   answer.on('error', () => outgoing.destroy());
+  // A client that goes away takes the server's answer with it, also while it is slow to read.
+  const gone = new Promise<void>((resolve) => outgoing.once('close', resolve));
+  outgoing.once('close', () => answer.destroy());
   for await (const chunk of answer as AsyncIterable<Buffer>) {
     const bytes = action?.kind === 'weaken-tags' ? weakenTags(chunk) : chunk;
     if (bytes.length >= left) {
@@ -252,7 +255,9 @@ async function passBack(
       return;
     }
     left -= bytes.length;
-    if (!outgoing.write(bytes)) await new Promise((resolve) => outgoing.once('drain', resolve));
+    if (!outgoing.write(bytes)) {
+      await Promise.race([new Promise((resolve) => outgoing.once('drain', resolve)), gone]);
+    }
   }
   // A body that is shorter than promised can only end with its connection.
   if (action?.kind === 'wrong-length') incoming.socket.end();
