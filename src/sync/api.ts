@@ -20,8 +20,8 @@ export type Invalidation =
 export interface Usage {
   /** Open handles of the file. */
   isOpen(ino: Ino): boolean;
-  /** Handles open for writing. */
-  isOpenForWriting(ino: Ino): boolean;
+  /** Whether a handle is open that may write: what it wrote and flushed so far need not be all. */
+  hasWritableHandle(ino: Ino): boolean;
   /** Whether the node may not be forgotten: a handle, or a reference of the kernel's. */
   isInUse(ino: Ino): boolean;
 }
@@ -65,6 +65,8 @@ export interface Sync {
   ): void;
   /** The program asked for safety (fsync) while the file stays open: it becomes due for an upload from a copy. */
   fsynced(file: Ino): void;
+  /** The last handle that may write went: what waited for it can go up. */
+  writersGone(file: Ino): void;
   /** The last handle or reference went: dead nodes can be forgotten. */
   unused(ino: Ino): void;
 

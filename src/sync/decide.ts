@@ -47,7 +47,9 @@ export type Decision =
 
 /** What the planner must know beside the trees. */
 export interface PlanContext {
-  /** Whether the file may be uploaded although it is open for writing (from a copy). */
+  /** Whether a program has the file open that may write. */
+  hasWriter(ino: Ino): boolean;
+  /** Whether the file may be uploaded all the same, from a copy. */
   copyDue(ino: Ino): boolean;
 }
 
@@ -168,7 +170,8 @@ function heldBack(view: StateView, node: NodeRecord, context: PlanContext): Deci
   const file = node.kind === 'alias' ? view.get(node.target) : node;
   if (file?.kind !== 'file') return undefined;
   if (file.interrupted) return { kind: 'hold', why: 'interrupted' };
-  if (file.writing && !context.copyDue(file.ino)) return { kind: 'hold', why: 'open' };
+  if ((file.writing || context.hasWriter(file.ino)) && !context.copyDue(file.ino))
+    return { kind: 'hold', why: 'open' };
   return undefined;
 }
 

@@ -40,7 +40,7 @@ const QUOTA_EVERY_MS = 10 * 60_000;
 
 const NOTHING_IN_USE: Usage = {
   isOpen: () => false,
-  isOpenForWriting: () => false,
+  hasWritableHandle: () => false,
   isInUse: () => false,
 };
 
@@ -62,7 +62,7 @@ export class SyncEngine implements Sync {
     const usage: Usage = {
       // A body in use is open, even where no handle is: a truncation by path, an upload.
       isOpen: (ino) => this.#usage.isOpen(ino) || content.peek(ino) !== undefined,
-      isOpenForWriting: (ino) => this.#usage.isOpenForWriting(ino),
+      hasWritableHandle: (ino) => this.#usage.hasWritableHandle(ino),
       isInUse: (ino) => this.#usage.isInUse(ino),
     };
     this.#editor = new TreeEditor(state, content, {
@@ -95,7 +95,7 @@ export class SyncEngine implements Sync {
       log,
     });
     this.#executor = new Executor(
-      { state, editor, refresher, sessions, carryOut, connectivity, clock, random, log },
+      { state, editor, refresher, sessions, carryOut, connectivity, usage, clock, random, log },
       options,
     );
     this.#connectivity = connectivity;
@@ -161,6 +161,10 @@ export class SyncEngine implements Sync {
 
   fsynced(file: Ino): void {
     this.#executor.copyWanted(file);
+  }
+
+  writersGone(file: Ino): void {
+    this.#executor.writersGone(file);
   }
 
   unused(ino: Ino): void {

@@ -11,6 +11,7 @@
 import { type Clock, Heap, type Ino, type Log, type Timer } from '../base/index.js';
 import { isRemoteError } from '../remote/index.js';
 import { isDirty, type StateStore } from '../state/index.js';
+import type { Usage } from './api.js';
 import { type CarryOut, isStopped, type Progress, Superseded } from './carry-out.js';
 import { Concurrency } from './concurrency.js';
 import type { Connectivity } from './connectivity.js';
@@ -116,6 +117,7 @@ export class Executor {
       readonly sessions: WriteSessions;
       readonly carryOut: CarryOut;
       readonly connectivity: Connectivity;
+      readonly usage: Usage;
       readonly clock: Clock;
       readonly random: () => number;
       readonly log: Log;
@@ -133,7 +135,11 @@ export class Executor {
     this.#log = deps.log;
     this.#options = options;
     this.#concurrency = new Concurrency(options.maxConnections);
-    this.#context = { copyDue: (ino) => this.#sessions.isCopyDue(ino) };
+    const { usage } = deps;
+    this.#context = {
+      hasWriter: (ino) => usage.hasWritableHandle(ino),
+      copyDue: (ino) => this.#sessions.isCopyDue(ino),
+    };
     this.#state.onCommit((changed) => this.#onCommit(changed));
   }
 
@@ -185,12 +191,25 @@ export class Executor {
     const atMs = Math.max(nowMs + this.#options.uploadDelayMs, (since ?? 0) + this.#options.copyIntervalMs);
     this.#clock.after(Math.max(0, atMs - nowMs), () => {
       const node = this.#state.get(ino);
-      if (this.#closed || node?.kind !== 'file' || !node.writing) return;
+      if (this.#closed || node?.kind !== 'file' || !this.#context.hasWriter(ino)) return;
       this.#openSinceMs.set(ino, this.#clock.nowMs());
       this.#sessions.allowCopy(ino);
       this.#schedule(ino, this.#clock.nowMs());
       this.#arm();
     });
+  }
+
+  /** The last handle that may write went. */
+  writersGone(ino: Ino): void {
+    const node = this.#state.get(ino);
+    if (!this.#started || this.#closed || node?.kind !== 'file') return;
+    this.#openSinceMs.delete(ino);
+    const nowMs = this.#clock.nowMs();
+    for (const held of [ino, ...node.aliases]) {
+      const record = this.#state.get(held);
+      if (record !== undefined && isDirty(record, this.#state)) this.#postpone(held, nowMs);
+    }
+    this.#arm();
   }
 
   settled(ino: Ino): Promise<void> {
@@ -199,6 +218,8 @@ export class Executor {
       const waiters = this.#settleWaiters.get(ino) ?? new Set();
       waiters.add({ resolve, reject });
       this.#settleWaiters.set(ino, waiters);
+      // The close that waits for the upload is not what the upload may wait for.
+      if (this.#state.get(ino)?.kind === 'file') this.#sessions.allowCopy(ino);
       this.expedite(ino);
     });
   }
@@ -509,6 +530,7 @@ export class Executor {
     this.#superseded.delete(ino);
     this.#changingSinceMs.delete(ino);
     this.#openSinceMs.delete(ino);
+    this.#sessions.copyTaken(ino);
     const waiters = this.#settleWaiters.get(ino);
     if (waiters !== undefined) {
       this.#settleWaiters.delete(ino);

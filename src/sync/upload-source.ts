@@ -7,6 +7,7 @@ import type { Ino } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
 import type { UploadBody } from '../remote/index.js';
 import type { FileRecord } from '../state/index.js';
+import type { Usage } from './api.js';
 import type { WriteSessions } from './write-sessions.js';
 
 const readAt = promisify(read);
@@ -41,7 +42,7 @@ export function memorySource(bytes: Uint8Array, gen: number): UploadSource {
  */
 export async function fileSource(
   file: FileRecord,
-  deps: { readonly content: ContentStore; readonly sessions: WriteSessions },
+  deps: { readonly content: ContentStore; readonly sessions: WriteSessions; readonly usage: Usage },
   stop: () => void,
 ): Promise<UploadSource> {
   const { content, sessions } = deps;
@@ -60,7 +61,7 @@ export async function fileSource(
       release();
       return memorySource(bytes.subarray(0, length), gen);
     }
-    if (file.writing) return await copySource(ino, gen, deps, release);
+    if (file.writing || deps.usage.hasWritableHandle(ino)) return await copySource(ino, gen, deps, release);
   } catch (error) {
     release();
     throw error;

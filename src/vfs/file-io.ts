@@ -176,8 +176,9 @@ export class Files {
     // Pages of a mapping may have been written after the close.
     if (handle.wrote) this.#commitWritten(handle);
     handles.remove(fh);
-    const last = inodes.closed(handle.ino);
+    const last = inodes.closed(handle.ino, handle.writable);
     content.release(handle.ino);
+    if (handle.writable && !inodes.hasWritableHandle(handle.ino)) sync.writersGone(handle.ino);
     if (last) sync.unused(handle.ino);
   }
 
@@ -229,7 +230,7 @@ export class Files {
   #attach(body: Body, mode: OpenMode): FileHandle {
     const { writable, append } = mode;
     const handle = this.#core.handles.addFile({ ino: body.ino, writable, append, body });
-    this.#core.inodes.opened(body.ino);
+    this.#core.inodes.opened(body.ino, writable);
     return handle;
   }
 

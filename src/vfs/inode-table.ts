@@ -3,7 +3,7 @@
  * handles are open, and what writing has made of sizes and times since the record was last committed.
  *
  * INVARIANT: a count in either map is positive; an inode without use is in neither.
- * INVARIANT: unflushed <= handles; live attributes exist only while a handle is open.
+ * INVARIANT: unflushed <= writable <= handles; live attributes exist only while a handle is open.
  */
 
 import { type Ino, type Ns, ROOT_INO } from '../base/index.js';
@@ -19,6 +19,8 @@ export interface LiveAttributes {
 
 interface OpenInode {
   handles: number;
+  /** Handles that may write. */
+  writable: number;
   /** Handles that changed the file and were not flushed since. */
   unflushed: number;
   live: LiveAttributes | undefined;
@@ -41,19 +43,21 @@ export class InodeTable implements Usage {
     return !this.isInUse(ino);
   }
 
-  opened(ino: Ino): void {
+  opened(ino: Ino, writable = false): void {
     let open = this.#open.get(ino);
     if (open === undefined) {
-      open = { handles: 0, unflushed: 0, live: undefined };
+      open = { handles: 0, writable: 0, unflushed: 0, live: undefined };
       this.#open.set(ino, open);
     }
     open.handles += 1;
+    if (writable) open.writable += 1;
   }
 
   /** A flushed handle went. True when it was the last one. */
-  closed(ino: Ino): boolean {
+  closed(ino: Ino, writable = false): boolean {
     const open = this.#opened(ino);
     open.handles -= 1;
+    if (writable) open.writable -= 1;
     if (open.handles === 0) this.#open.delete(ino);
     return open.handles === 0;
   }
@@ -95,6 +99,10 @@ export class InodeTable implements Usage {
     return (this.#open.get(ino)?.unflushed ?? 0) > 0;
   }
 
+  hasWritableHandle(ino: Ino): boolean {
+    return (this.#open.get(ino)?.writable ?? 0) > 0;
+  }
+
   isInUse(ino: Ino): boolean {
     return ino === ROOT_INO || this.#lookups.has(ino) || this.#open.has(ino);
   }
@@ -129,10 +137,12 @@ export class InodeTable implements Usage {
     for (const [ino, count] of this.#lookups) {
       if (!(count > 0)) throw new Error(`inode ${ino}: lookup count ${count}`);
     }
-    for (const [ino, { handles, unflushed }] of this.#open) {
+    for (const [ino, { handles, writable, unflushed }] of this.#open) {
       if (!(handles > 0)) throw new Error(`inode ${ino}: ${handles} handles`);
-      if (unflushed < 0 || unflushed > handles)
-        throw new Error(`inode ${ino}: ${unflushed} unflushed of ${handles}`);
+      if (writable < 0 || writable > handles)
+        throw new Error(`inode ${ino}: ${writable} writable of ${handles}`);
+      if (unflushed < 0 || unflushed > writable)
+        throw new Error(`inode ${ino}: ${unflushed} unflushed of ${writable}`);
     }
   }
 

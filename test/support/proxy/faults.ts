@@ -27,6 +27,8 @@ export type FaultAction =
       readonly status: number;
       readonly headers?: Readonly<Record<string, string>>;
       readonly body?: string;
+      /** Without waiting for the request's body, as a server that has seen enough. */
+      readonly early?: boolean;
     }
   /** Content-Length promises so many bytes more than come. */
   | { readonly kind: 'wrong-length'; readonly extraBytes: number }
@@ -174,6 +176,8 @@ async function play(
 ): Promise<void> {
   if (action?.kind === 'answer') {
     incoming.resume();
+    if (action.early !== true && !incoming.complete)
+      await new Promise((resolve) => incoming.once('end', resolve));
     const body = action.body ?? '';
     outgoing.writeHead(action.status, { 'content-length': Buffer.byteLength(body), ...action.headers });
     outgoing.end(body);

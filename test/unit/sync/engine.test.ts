@@ -147,6 +147,38 @@ describe('upward', () => {
     assert.equal(other.vfs.names.readlink(ino), 'some/target');
   });
 
+  test('a file is held back while a program has it open for writing, also after the close of a duplicate', async () => {
+    const world = await makeWorld();
+    const { parent, name } = world.split('/log');
+    const open = { writable: true, append: false, truncate: false };
+    const caller = { uid: 0, gid: 0 };
+    const { fh } = await world.vfs.names.create(parent, name, { mode: 0o644, caller, open, exclusive: true });
+    await world.vfs.files.write(fh, Buffer.from('one '), 0);
+    await world.vfs.files.flush(fh);
+    await settle(world, 10_000);
+    assert.deepEqual(world.server.textTree(), {});
+    await world.vfs.files.write(fh, Buffer.from('two'), 4);
+    await world.vfs.files.flush(fh);
+    world.vfs.files.release(fh);
+    await settle(world);
+    assert.deepEqual(changes(world), ['write /log if absent']);
+    assert.deepEqual(world.server.textTree(), { '/log': 'one two' });
+  });
+
+  test('a file that stays open for writing goes up from a copy after a while', async () => {
+    const world = await makeWorld();
+    const { parent, name } = world.split('/log');
+    const open = { writable: true, append: false, truncate: false };
+    const caller = { uid: 0, gid: 0 };
+    const { fh } = await world.vfs.names.create(parent, name, { mode: 0o644, caller, open, exclusive: true });
+    await world.vfs.files.write(fh, Buffer.from('so far'), 0);
+    await settle(world, 40_000);
+    assert.deepEqual(world.server.textTree(), { '/log': 'so far' });
+    world.vfs.files.release(fh);
+    await settle(world);
+    assert.equal(world.engine.pendingCount(), 0);
+  });
+
   test('what is changed while it is uploaded goes up again, whole', async () => {
     const world = await makeWorld();
     await world.write('/a', 'one');

@@ -141,6 +141,8 @@ export class FakeSync implements Sync {
     this.calls.push({ what: 'fsynced', ino });
   }
 
+  writersGone(): void {}
+
   unused(ino: Ino): void {
     this.calls.push({ what: 'unused', ino });
     if (this.usage?.isInUse(ino) === true) return;

@@ -370,6 +370,17 @@ describe('changes', () => {
     assert.equal((await rejectsWith(put(store, FILE, 'x'), 'no-space')).outcome, 'none');
   });
 
+  test('that are refused before their body is read are refused for that reason', async () => {
+    const { store } = await rigWith([{ action: { ...faults.insufficientStorage, early: true } }]);
+    for (let round = 0; round < 5; round += 1) {
+      const error = await rejectsWith(
+        store.write(FILE, bodyOf(Buffer.alloc(4_000_000)), { condition: { kind: 'any' } }),
+        'no-space',
+      );
+      assert.equal(error.outcome, 'none');
+    }
+  });
+
   test('always carry a length', async () => {
     const { proxy, store } = await rigWith([{ action: { kind: 'answer', status: 201 } }]);
     await put(store, FILE, '');
