@@ -273,6 +273,7 @@ export class CarryOut {
       const doubtful =
         error.outcome === 'unknown' || error.code === 'not-found' || error.code === 'parent-missing';
       if (error.code === 'exists') return this.#reconcile(ino, to, signal);
+      if (error.code === 'changed') return this.#relearn(from, fromPath, signal);
       if (!doubtful) throw error;
       const [source, target] = [await refresher.look(fromPath, signal), await refresher.look(toPath, signal)];
       if (source !== undefined) {
@@ -285,6 +286,13 @@ export class CarryOut {
       }
     }
     editor.confirm((confirm) => confirm.moved(node, to, op.replaces));
+  }
+
+  /** What is at a place is of another kind than the trees say: takes it in as it is. */
+  async #relearn(place: Place, path: RemotePath, signal: AbortSignal): Promise<void> {
+    const seen = await this.#deps.refresher.look(path, signal);
+    if (seen !== undefined) this.#deps.editor.merge((merge) => merge.entry(place.parent, place.name, seen));
+    throw new Superseded('another client has put something else there', RELIST_MS);
   }
 
   /** Before a file is moved over another: that one must still be the version that was given up. */
@@ -336,6 +344,7 @@ export class CarryOut {
       }
       await store.remove(path, { directory: true, signal });
     } catch (error) {
+      if (isRemoteError(error, 'changed') && error.path === path) return this.#relearn(place, path, signal);
       if (!isRemoteError(error, 'not-found') || error.path !== path) throw error;
     }
     editor.confirm((confirm) => confirm.removed(ino));

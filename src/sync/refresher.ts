@@ -21,7 +21,7 @@ import {
   isRemoteError,
   joinRemote,
   type RemoteEntry,
-  type RemoteError,
+  RemoteError,
   type RemotePath,
   type RemoteStore,
 } from '../remote/index.js';
@@ -40,6 +40,8 @@ export interface RefresherOptions {
 /** Entries merged in one transaction: a compromise between commits and the time a request may have to wait. */
 const MERGE_BATCH = 256;
 const LINK_READS_AT_ONCE = 8;
+/** Names that are looked for one by one when a listing came back empty. */
+const DOUBTED_MAX = 4;
 /** Times a listing is made anew because its directory was being moved. */
 const MAX_TRIES = 5;
 /** Directories that are polled, and for how long after their last use. */
@@ -231,17 +233,52 @@ export class Refresher {
     }
     this.#connectivity.succeeded();
     if (watch.outdated || this.#closed) return false;
-    const vanished: Ino[] = [];
-    for (const entry of this.#state.entries(dir)) {
-      if (entry.base === undefined || entry.base === ROOT_INO) continue;
-      if (!seenNames.has(entry.name) && !watch.touched.has(entry.name)) vanished.push(entry.base);
+    const vanished: { name: Name; ino: Ino }[] = [];
+    for (const { name, base } of this.#state.entries(dir)) {
+      if (base === undefined || base === ROOT_INO) continue;
+      if (!seenNames.has(name) && !watch.touched.has(name)) vanished.push({ name, ino: base });
     }
+    const hidden = await this.#findHidden(path, vanished, seenNames.size === 0);
+    if (watch.outdated || this.#closed) return false;
     this.#editor.merge((merge, tx) => {
-      for (const ino of vanished) merge.gone(ino);
+      for (const { name, ino } of vanished) {
+        const gone = !hidden.has(name) && !watch.touched.has(name) && tx.baseChild(dir, name) === ino;
+        if (gone) merge.gone(ino);
+      }
       const node = tx.get(dir);
       if (node?.kind === 'dir') tx.put({ ...node, listedAtMs: this.#clock.nowMs() });
     });
     return true;
+  }
+
+  /**
+   * Names that a listing leaves out although they are there: some servers (nginx with dav-ext) never list what begins
+   * with a dot, and a listing that lost all it had is doubted as well.
+   */
+  async #findHidden(
+    path: RemotePath,
+    vanished: readonly { readonly name: Name }[],
+    isEmpty: boolean,
+  ): Promise<ReadonlySet<Name>> {
+    const hidden = new Set<Name>();
+    const doubted = vanished.filter(
+      ({ name }, index) => name.startsWith('.') || (isEmpty && index < DOUBTED_MAX),
+    );
+    await forEachLimited(doubted, LINK_READS_AT_ONCE, async ({ name }) => {
+      if ((await this.look(joinRemote(path, name))) !== undefined) hidden.add(name);
+    });
+    if (isEmpty && [...hidden].some((name) => !name.startsWith('.'))) {
+      throw new RemoteError(
+        'protocol',
+        `Cannot list "${path}": the server lists nothing, but has files there`,
+        {
+          method: 'PROPFIND',
+          path,
+          outcome: 'none',
+        },
+      );
+    }
+    return hidden;
   }
 
   /** An upload into `dir` was answered without a tag: one listing tells those of a whole burst. */

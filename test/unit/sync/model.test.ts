@@ -18,8 +18,12 @@ const STEPS = 60;
 const NAMES = ['a', 'b', 'c', 'd'];
 const DIRS = ['', '/p', '/q', '/p/q', '/q/p'];
 
-/** Seeds that once failed, each for a bug of its own. */
-const PINNED: readonly number[] = [];
+/**
+ * Seeds that once failed, each for a bug of its own: a further name whose content the server replaced (14, 30), a slot
+ * that was filled for ever (34), a further name not told of new content (199), an upload with an open end found again
+ * under another node (235), a directory where a moved file was (520).
+ */
+const PINNED: readonly number[] = [14, 30, 34, 199, 235, 520];
 
 class Model {
   readonly world: World;
@@ -299,7 +303,7 @@ class Model {
 function seeds(): number[] {
   const one = process.env.SEED;
   if (one !== undefined) return [Number(one)];
-  const [from = 1, to = 150] = (process.env.SEEDS ?? '1-150').split('-').map(Number);
+  const [from = 1, to = 120] = (process.env.SEEDS ?? '1-120').split('-').map(Number);
   return [...new Set([...PINNED, ...Array.from({ length: to - from + 1 }, (_, index) => from + index)])];
 }
 
