@@ -19,16 +19,32 @@ export interface OptionSpec<T> {
   readonly choices?: readonly string[];
   /** What the shell can complete: file names, directory names, or nothing. */
   readonly completes?: 'file' | 'directory';
+  /** How the value is written in the configuration file. */
+  readonly toml: TomlForm;
+  /** `file`: no flag and no environment variable, because the command line says it otherwise or must not show it. */
+  readonly where?: 'file';
+  /** Set where the text is never shown. */
+  readonly secret?: true;
+  /** The table within a profile that the key lies in; the profile itself when absent. */
+  readonly section?: OptionSection;
   parse(text: string): Parsed<T>;
 }
 
-export const OPTION_GROUPS = ['Account', 'Connection', 'Cache', 'Mount', 'Log'] as const;
+/** How TOML writes a value. */
+export type TomlForm = 'text' | 'number' | 'text or number' | 'true or false';
+
+export const OPTION_GROUPS = ['Account', 'OAuth2', 'Connection', 'Cache', 'Mount', 'Log'] as const;
 export type OptionGroup = (typeof OPTION_GROUPS)[number];
+
+export const OPTION_SECTIONS = ['oauth2'] as const;
+export type OptionSection = (typeof OPTION_SECTIONS)[number];
 
 interface Common {
   readonly group: OptionGroup;
   readonly help: string;
   readonly defaultHelp?: string;
+  readonly where?: 'file';
+  readonly section?: OptionSection;
 }
 
 /** A spec with a default text always has a value; one without may be undefined. */
@@ -37,7 +53,25 @@ export type WithDefault<T> = OptionSpec<T> & { readonly defaultText: string };
 export function text(common: Common & { readonly metavar: string }): OptionSpec<string> {
   return {
     ...common,
+    toml: 'text',
     parse: (given) => (given === '' ? { wanted: 'it must not be empty' } : { value: given }),
+  };
+}
+
+/** Text that is never shown, and stands in a file only. `form`: what it looks like, where it has a known form. */
+export function secret(
+  common: Common & { readonly metavar: string; readonly form?: { test(text: string): boolean; wanted: string } },
+): OptionSpec<Secret> {
+  const { form, ...rest } = common;
+  return {
+    ...rest,
+    toml: 'text',
+    where: 'file',
+    secret: true,
+    parse: (given) => {
+      if (given === '') return { wanted: 'it must not be empty' };
+      return form === undefined || form.test(given) ? { value: new Secret(given) } : { wanted: form.wanted };
+    },
   };
 }
 
@@ -46,6 +80,7 @@ export function path(common: Common & { readonly completes: 'file' | 'directory'
   return {
     ...common,
     metavar: common.completes === 'file' ? 'FILE' : 'DIR',
+    toml: 'text',
     parse: (given) => (given === '' ? { wanted: 'it must be a path' } : { value: given }),
   };
 }
@@ -74,6 +109,7 @@ export function choice<const C extends readonly string[]>(
   return {
     ...common,
     choices,
+    toml: 'text',
     metavar: choices.join('|'),
     parse: (given) =>
       choices.includes(given) ? { value: given } : { wanted: `it must be one of ${choices.join(', ')}` },
@@ -102,6 +138,7 @@ export function integer(common: Common & Bounds & { readonly defaultText?: strin
   return {
     ...rest,
     metavar: 'N',
+    toml: 'number',
     parse: (given) => {
       const value = /^-?\d{1,15}$/.test(given) ? Number(given) : Number.NaN;
       return within(value, common) ? { value } : { wanted: `it must be a whole number${range}` };
@@ -132,6 +169,7 @@ export function bytes(
   return {
     ...rest,
     metavar: 'SIZE',
+    toml: 'text or number',
     parse: (given) => {
       const value = parseBytes(given);
       if (value === undefined || value < minBytes) {
@@ -170,6 +208,7 @@ export function duration(
     ...rest,
     help: `${rest.help} (a bare number is ${bareName})`,
     metavar: 'TIME',
+    toml: 'text or number',
     parse: (given) => {
       const match = /^(\d{1,12}(?:\.\d{1,6})?)\s*(ms|s|m|h|d)?$/.exec(given.trim());
       const unit = match === null ? undefined : DURATION_UNITS_MS.get(match[2] ?? bareUnit);
@@ -187,6 +226,8 @@ export function mode(common: Common & { readonly defaultText: string }): WithDef
   return {
     ...common,
     metavar: 'MODE',
+    // A number in TOML is decimal, and 0o644 would arrive here as 420.
+    toml: 'text',
     parse: (given) =>
       /^0?[0-7]{3}$/.test(given)
         ? { value: Number.parseInt(given, 8) }

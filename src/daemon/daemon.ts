@@ -34,6 +34,9 @@ const COPY_INTERVAL_MS = 30_000;
 /** What the kernel reads ahead of a sequential reader, in KiB. */
 const READ_AHEAD_KIB = 1024;
 const CAPABILITIES_KEY = 'capabilities';
+const PROBED_AT_KEY = 'probedAtMs';
+/** A server is probed anew once a week: it may have been replaced by another. */
+const PROBE_EVERY_MS = 7 * 24 * 60 * 60 * 1000;
 const USER_AGENT = 'infinimount';
 
 /** Things to undo, last first. */
@@ -118,7 +121,7 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
   await setReadAhead(kernel.device, READ_AHEAD_KIB).catch((error: unknown) =>
     logger.debug({ err: error }, 'the read-ahead of the mount stays at the default'),
   );
-  if (!options.readOnly) learn(store, logger);
+  if (!options.readOnly) learn(store, state, clock, logger);
   deps.onReady?.({ url: options.url, mountPoint: kernel.mountPoint });
   return new Daemon({ session, engine, undo, logger });
 }
@@ -290,11 +293,16 @@ async function unmount(kernel: KernelMount, logger: Logger): Promise<void> {
   }
 }
 
-/** Finds out what the server honours, behind everything else. */
-function learn(store: RemoteStore, logger: Logger): void {
+/** Finds out what the server honours, behind everything else, unless that was done lately. */
+function learn(store: RemoteStore, state: LmdbStateStore, clock: Clock, logger: Logger): void {
+  const probedAtMs = state.getMeta(PROBED_AT_KEY);
+  if (typeof probedAtMs === 'number' && clock.nowMs() - probedAtMs < PROBE_EVERY_MS) return;
   store
     .probe()
-    .then((capabilities) => logger.debug({ capabilities }, 'what the server honours'))
+    .then((capabilities) => {
+      state.setMeta(PROBED_AT_KEY, clock.nowMs());
+      logger.debug({ capabilities }, 'what the server honours');
+    })
     .catch((error: unknown) => {
       if (isRemoteError(error)) logger.debug({ code: error.code }, 'the server was not probed');
       else logger.error({ err: error }, 'the server was not probed');

@@ -6,6 +6,9 @@ import { type Name, toName } from '../base/index.js';
 /** `/` for the root of the mount, else `/name/name`; each segment a checked {@link Name}; no trailing slash. */
 export type RemotePath = Branded<string, 'RemotePath'>;
 
+/** How the directory is named that a probe of the server makes and removes again; nobody else is to see it. */
+export const PROBE_PREFIX = '.infinimount-probe-';
+
 export const REMOTE_ROOT = '/' as RemotePath;
 
 export function joinRemote(parent: RemotePath, name: Name): RemotePath {

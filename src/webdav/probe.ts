@@ -1,21 +1,22 @@
 /**
- * Finds out what the server honours. One request to the root, then a file of its own in it, which is removed whatever
- * happens:
+ * Finds out what the server honours. One request to the root, then a file in a directory of its own, which is removed
+ * whatever happens, with what the server keeps beside the file for it (mod_dav_fs: a `.DAV` folder for the property):
  *
  * 1. `OPTIONS` of the root: the `DAV` header says whether there are locks (class 2); at the same time
- *    `PUT` of the probe's file with 16 bytes: whether the answer carries an ETag. A server that refuses it is taken as
- *    read-only and nothing more is tried.
+ *    `MKCOL` of the probe's directory and `PUT` of its file with 16 bytes: whether the answer carries an ETag. A server
+ *    that refuses them is taken as read-only and nothing more is tried.
  * 2. `GET` of two bytes (206 where ranges are served) and, at the same time, `PROPPATCH` of a property of our own.
  * 3. `PUT` with `If-None-Match: *`, then `PUT` with an `If-Match` that cannot match: 412 where they are honoured. One after
  *    the other, since a server that honours neither would have two writers on one file.
- * 4. `DELETE` of the probe's file.
+ * 4. `DELETE` of the probe's directory.
  */
 
-import { toName } from '../base/index.js';
+import { type Name, toName } from '../base/index.js';
 import {
   type Capabilities,
   isRemoteError,
   joinRemote,
+  PROBE_PREFIX,
   REMOTE_ROOT,
   RemoteError,
   type RemotePath,
@@ -28,7 +29,7 @@ import { readResponses } from './propfind.js';
 import type { Reply } from './reply.js';
 import type { Exchange } from './transport.js';
 
-const PROBE_PREFIX = '.infinimount-probe-';
+const PROBE_FILE = 'probe';
 const PROBE_TEXT = Buffer.from('infinimount test');
 const IMPOSSIBLE_TAG = '"infinimount-no-such-version"';
 const PROPERTY_UPDATE = Buffer.from(
@@ -39,16 +40,17 @@ const PROPERTY_UPDATE = Buffer.from(
 /** Rejects when the server cannot be reached or refuses the credentials; a read-only server is no error. */
 export async function probe(context: DavContext, { signal }: RequestOptions = {}): Promise<Capabilities> {
   const prober = new Prober(context, signal);
-  const [locks, hasFile] = await Promise.all([prober.hasLocks(), prober.makeFile()]);
+  const [locks, hasDirectory] = await Promise.all([prober.hasLocks(), prober.makeDirectory()]);
   context.found.learn({ lock: locks });
-  if (!hasFile) return context.found.current;
+  if (!hasDirectory) return context.found.current;
   try {
+    if (!(await prober.makeFile())) return context.found.current;
     const [ranges, deadProperties] = await Promise.all([prober.servesRange(), prober.keepsProperty()]);
     const ifNoneMatch = await prober.refusesWrite({ 'if-none-match': '*' });
     const ifMatch = await prober.refusesWrite({ 'if-match': IMPOSSIBLE_TAG });
     context.found.learn({ ifNoneMatch, ifMatch, ranges, deadProperties });
   } finally {
-    await prober.removeFile();
+    await prober.removeDirectory();
   }
   return context.found.current;
 }
@@ -56,15 +58,15 @@ export async function probe(context: DavContext, { signal }: RequestOptions = {}
 class Prober {
   readonly #context: DavContext;
   readonly #signal: AbortSignal | undefined;
+  readonly #directory: RemotePath;
   readonly #path: RemotePath;
 
   constructor(context: DavContext, signal: AbortSignal | undefined) {
     this.#context = context;
     this.#signal = signal;
     const suffix = Math.floor(context.random() * 2 ** 48).toString(36);
-    const name = toName(`${PROBE_PREFIX}${suffix}`);
-    if (name === undefined) throw new Error('the probe has no name');
-    this.#path = joinRemote(REMOTE_ROOT, name);
+    this.#directory = joinRemote(REMOTE_ROOT, nameOf(`${PROBE_PREFIX}${suffix}`));
+    this.#path = joinRemote(this.#directory, nameOf(PROBE_FILE));
   }
 
   async hasLocks(): Promise<boolean | undefined> {
@@ -72,6 +74,12 @@ class Prober {
     await reply?.settle();
     const classes = reply?.headers.dav;
     return classes?.split(',').some((each) => each.trim() === '2');
+  }
+
+  async makeDirectory(): Promise<boolean> {
+    const reply = await this.#try('MKCOL', this.#directory, {});
+    await reply?.settle();
+    return reply?.status === 201;
   }
 
   async makeFile(): Promise<boolean> {
@@ -109,11 +117,11 @@ class Prober {
     return isKept;
   }
 
-  /** Not called off with the rest: the file must not stay behind. */
-  async removeFile(): Promise<void> {
+  /** Not called off with the rest: the directory must not stay behind. */
+  async removeDirectory(): Promise<void> {
     const reply = await this.#context.client.send({
-      subject: this.#subject('DELETE', this.#path),
-      url: this.#context.urls.urlOf(this.#path, false),
+      subject: this.#subject('DELETE', this.#directory),
+      url: this.#context.urls.urlOf(this.#directory, true),
       headers: { depth: 'infinity' },
       expect: [404],
     });
@@ -130,7 +138,7 @@ class Prober {
   ): Promise<Reply | undefined> {
     const exchange: Exchange = {
       subject: this.#subject(method, path),
-      url: this.#context.urls.urlOf(path, path === REMOTE_ROOT),
+      url: this.#context.urls.urlOf(path, path !== this.#path),
       headers: content === undefined ? headers : { 'content-length': String(content.length), ...headers },
       ...(content === undefined ? {} : { body: { size: content.length, open: () => content } }),
       expect,
@@ -150,7 +158,13 @@ class Prober {
       method,
       action: 'probe',
       path,
-      changes: method === 'PUT' || method === 'DELETE' || method === 'PROPPATCH',
+      changes: method === 'MKCOL' || method === 'PUT' || method === 'DELETE' || method === 'PROPPATCH',
     };
   }
+}
+
+function nameOf(text: string): Name {
+  const name = toName(text);
+  if (name === undefined) throw new Error(`the probe cannot be called "${text}"`);
+  return name;
 }

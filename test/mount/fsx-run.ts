@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { copyFileRange, fallocate, SharedMapping } from '../support/mount/syscalls.js';
-import { Random } from '../support/random.js';
+import { type Random, seededRandom } from '../support/random.js';
 
 /** linux/falloc.h */
 const KEEP_SIZE = 1;
@@ -60,7 +60,7 @@ class Exerciser {
   #fd: number;
 
   constructor(path: string, options: FsxOptions, initial: Uint8Array) {
-    this.#random = new Random(options.seed);
+    this.#random = seededRandom(options.seed);
     this.#maxBytes = options.maxBytes;
     this.#model = new Model(initial);
     this.#path = path;

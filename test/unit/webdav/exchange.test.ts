@@ -416,7 +416,7 @@ describe('a read-only server', () => {
       [found.lock, found.ifMatch, found.ifNoneMatch, found.ranges],
       [true, undefined, undefined, undefined],
     );
-    assert.deepEqual(proxy.seen.map(({ method }) => method).sort(), ['OPTIONS', 'PUT']);
+    assert.deepEqual(proxy.seen.map(({ method }) => method).sort(), ['MKCOL', 'OPTIONS']);
   });
 });
 
