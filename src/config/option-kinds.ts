@@ -3,6 +3,8 @@
  * message, in `--help` and in the README. It knows no option by name.
  */
 
+import { Secret } from '../base/index.js';
+
 /** A parsed value, or what the text should have been (`it must be ...`). */
 export type Parsed<T> = { readonly value: T } | { readonly wanted: string };
 
@@ -88,11 +90,14 @@ export function path(common: Common & { readonly completes: 'file' | 'directory'
 const TRUE_WORDS = new Set(['true', 'yes', 'on', '1']);
 const FALSE_WORDS = new Set(['false', 'no', 'off', '0']);
 
-/** On or off; off when absent. */
-export function flag(common: Omit<Common, 'defaultHelp'>): WithDefault<boolean> {
+/** On or off; off when absent, unless `defaultText` says otherwise. */
+export function flag(
+  common: Omit<Common, 'defaultHelp'> & { readonly defaultText?: 'true' },
+): WithDefault<boolean> {
   return {
     ...common,
-    defaultText: 'false',
+    toml: 'true or false',
+    defaultText: common.defaultText ?? 'false',
     parse: (given) => {
       const word = given.toLowerCase();
       if (TRUE_WORDS.has(word)) return { value: true };

@@ -1,29 +1,173 @@
 /**
- * The one table of the options of a mount. From it come the flags of the command line, the environment variables, the
+ * The one table of the options of a mount and of the account behind it. From it come the flags of the command line, the environment variables, the
  * keys of the configuration file, `--help`, the shell completion and the README's table.
  */
 
 import { LOG_FORMATS, LOG_LEVELS } from '../observe/index.js';
-import { bytes, choice, duration, flag, integer, mode, type OptionSpec, path, text } from './option-kinds.js';
+import { bytes, choice, duration, flag, integer, mode, type OptionSpec, path, secret, text } from './option-kinds.js';
 
 export const SYNC_MODES = ['write-back', 'write-through'] as const;
 export type SyncMode = (typeof SYNC_MODES)[number];
+
+export const AUTH_KINDS = ['basic', 'oauth2', 'token-command'] as const;
+export type AuthKind = (typeof AUTH_KINDS)[number];
+
+export const API_KEY_PLACEMENTS = ['header', 'matrix'] as const;
+export type ApiKeyPlacement = (typeof API_KEY_PLACEMENTS)[number];
+
+export const GRANTS = ['device', 'authorization-code', 'client-credentials', 'refresh-token'] as const;
+export type Grant = (typeof GRANTS)[number];
+
+/** 128 bits in upper-case hexadecimal digits, as InfiniCLOUD writes its API keys. */
+export const API_KEY = {
+  test: (given: string) => /^[0-9A-F]{32}$/.test(given),
+  wanted: 'it must be 32 hexadecimal digits in upper case',
+};
 
 /** 2^32 - 2: the largest id; 2^32 - 1 means "no id" to chown(2). */
 const MAX_ID = 4_294_967_294;
 
 export const OPTIONS = {
+  url: text({
+    group: 'Account',
+    metavar: 'URL',
+    where: 'file',
+    help: 'Folder on the server',
+    defaultHelp: 'https://NODE/dav/, or https://NODE/v2/dav/ with OAuth2',
+  }),
+  node: text({
+    group: 'Account',
+    metavar: 'HOST',
+    where: 'file',
+    help: 'Node of an InfiniCLOUD account, found by login; instead of url',
+    defaultHelp: 'none',
+  }),
   user: text({
     group: 'Account',
     metavar: 'USER',
     help: 'User name on the server',
     defaultHelp: 'no authentication',
   }),
+  password: secret({ group: 'Account', metavar: 'TEXT', help: 'The password itself', defaultHelp: 'none' }),
   'password-file': path({
     group: 'Account',
     completes: 'file',
     help: 'File whose first line is the password; only you may be able to read it (chmod 600)',
     defaultHelp: 'asked for on a terminal',
+  }),
+  'password-command': text({
+    group: 'Account',
+    metavar: 'COMMAND',
+    help: 'Shell command that prints the password as its first line, within 30 seconds',
+    defaultHelp: 'none',
+  }),
+  'password-credential': text({
+    group: 'Account',
+    metavar: 'NAME',
+    help: 'Name of the systemd credential that is the password (LoadCredential=, in $CREDENTIALS_DIRECTORY)',
+    defaultHelp: 'none',
+  }),
+  auth: choice(AUTH_KINDS, {
+    group: 'Account',
+    defaultText: 'basic',
+    help: 'How to log in: with user and password, with OAuth2, or with tokens that a command prints',
+  }),
+  preemptive: flag({
+    group: 'Account',
+    defaultText: 'true',
+    help: 'Send user and password with the first request already, rather than when the server asks',
+  }),
+  'token-command': text({
+    group: 'Account',
+    metavar: 'COMMAND',
+    help: 'Shell command that prints an access token; for auth token-command',
+    defaultHelp: 'none',
+  }),
+  api: text({
+    group: 'Account',
+    metavar: 'URL',
+    defaultText: 'https://api.teracloud.jp',
+    help: 'Host of the InfiniCLOUD REST API, which login asks for the node',
+  }),
+  'api-key': secret({
+    group: 'Account',
+    metavar: 'KEY',
+    form: API_KEY,
+    help: 'API key of the InfiniCLOUD REST API, for the capacity in df',
+    defaultHelp: 'none: the REST API is not used',
+  }),
+  'api-key-file': path({
+    group: 'Account',
+    completes: 'file',
+    help: 'File whose first line is the API key',
+    defaultHelp: 'none',
+  }),
+  'api-key-placement': choice(API_KEY_PLACEMENTS, {
+    group: 'Account',
+    defaultText: 'header',
+    help: 'Where the API key goes: into headers, or as a matrix parameter into the URL',
+  }),
+  issuer: text({
+    group: 'OAuth2',
+    section: 'oauth2',
+    metavar: 'URL',
+    help: 'OAuth2 server, asked for its endpoints (RFC 8414)',
+    defaultHelp: 'the endpoints are given',
+  }),
+  'token-endpoint': text({
+    group: 'OAuth2',
+    section: 'oauth2',
+    metavar: 'URL',
+    help: 'Where tokens are fetched; instead of issuer',
+    defaultHelp: 'as the issuer says',
+  }),
+  'device-authorization-endpoint': text({
+    group: 'OAuth2',
+    section: 'oauth2',
+    metavar: 'URL',
+    help: 'Where a device login begins (RFC 8628); instead of issuer',
+    defaultHelp: 'as the issuer says',
+  }),
+  'authorization-endpoint': text({
+    group: 'OAuth2',
+    section: 'oauth2',
+    metavar: 'URL',
+    help: 'Where a browser login begins; instead of issuer',
+    defaultHelp: 'as the issuer says',
+  }),
+  'client-id': text({
+    group: 'OAuth2',
+    section: 'oauth2',
+    metavar: 'ID',
+    help: 'Name of this program at the OAuth2 server',
+    defaultHelp: 'none',
+  }),
+  'client-secret': secret({
+    group: 'OAuth2',
+    section: 'oauth2',
+    metavar: 'TEXT',
+    help: 'Secret of this program at the OAuth2 server, where it has one',
+    defaultHelp: 'none',
+  }),
+  'client-secret-file': path({
+    group: 'OAuth2',
+    section: 'oauth2',
+    completes: 'file',
+    help: 'File whose first line is the client secret; only you may be able to read it',
+    defaultHelp: 'none',
+  }),
+  scope: text({
+    group: 'OAuth2',
+    section: 'oauth2',
+    metavar: 'SCOPE',
+    help: 'What to ask access to',
+    defaultHelp: 'what the server gives by itself',
+  }),
+  grant: choice(GRANTS, {
+    group: 'OAuth2',
+    section: 'oauth2',
+    defaultText: 'device',
+    help: 'How login gets the first tokens; refresh-token: it is given one',
   }),
   'insecure-http': flag({
     group: 'Connection',
@@ -93,6 +237,13 @@ export const OPTIONS = {
     defaultText: '250ms',
     help: 'How long a changed file rests before it is sent',
   }),
+  'mount-point': path({
+    group: 'Mount',
+    completes: 'directory',
+    where: 'file',
+    help: 'Directory to mount on when the command line names none',
+    defaultHelp: 'none',
+  }),
   'read-only': flag({ group: 'Mount', help: 'Refuse every change' }),
   'allow-other': flag({
     group: 'Mount',
@@ -159,6 +310,11 @@ export function isOptionName(name: string): name is OptionName {
 export function optionSpec(name: OptionName): OptionSpec<unknown> {
   return OPTIONS[name];
 }
+
+/** The options that have a flag on the command line and a variable in the environment. */
+export const FLAG_NAMES: readonly OptionName[] = OPTION_NAMES.filter(
+  (name) => optionSpec(name).where === undefined,
+);
 
 /** The environment variable of an option: `cache-dir` is `INFINIMOUNT_CACHE_DIR`. */
 export function environmentName(name: OptionName): string {

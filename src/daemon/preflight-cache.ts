@@ -20,8 +20,7 @@ import {
 } from 'node:fs';
 import { mkdir, open, readdir, readFile, realpath, rename, rm, rmdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
-import { quote, shellWord, syncDirectory, systemErrorCode, UserError } from '../base/index.js';
-import { tryLock } from './flock.js';
+import { quote, shellWord, syncDirectory, systemErrorCode, tryLock, UserError } from '../base/index.js';
 
 /** Version of the directory's layout; a directory with a later one is left alone. */
 export const CACHE_VERSION = 1;
@@ -190,12 +189,12 @@ async function requireRoom(dir: string): Promise<void> {
 }
 
 /** The descriptor that holds the directory's lock until it is closed. */
-function takeLock(dir: string): number {
+async function takeLock(dir: string): Promise<number> {
   const path = join(dir, LOCK_FILE);
   for (;;) {
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
     try {
-      if (!tryLock(fd)) throw busy(dir, readFileSync(fd, 'utf8'));
+      if (!(await tryLock(fd))) throw busy(dir, readFileSync(fd, 'utf8'));
       // A mount that gave up may have removed the file between the two calls: then this lock locks nothing.
       if (fstatSync(fd).ino === statSync(path, { throwIfNoEntry: false })?.ino) return fd;
     } catch (error) {

@@ -1,6 +1,6 @@
 /** Statuses and system error codes to RemoteError: the one place where an answer becomes a code. */
 
-import { quote, systemErrorCode } from '../base/index.js';
+import { isTlsCode, quote, systemErrorCode } from '../base/index.js';
 import { type Outcome, RemoteError, type RemoteErrorCode, type RemotePath } from '../remote/index.js';
 import { type HeaderMap, parseRetryAfter } from './headers.js';
 
@@ -207,14 +207,10 @@ const INTERRUPTED: ReadonlySet<string> = new Set([
   'UND_ERR_CLOSED',
 ]);
 
-/** Codes of OpenSSL as Node names them (https://nodejs.org/api/tls.html, "X509 certificate error codes"). */
-const TLS =
-  /^(?:ERR_TLS_|ERR_SSL_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERROR_IN_CERT|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME_MISMATCH)|^EPROTO$/;
-
 type ExchangeCode = 'tls' | 'unreachable' | 'interrupted' | 'protocol' | 'aborted';
 
 function meaningOfSystemCode(system: string, started: boolean): ExchangeCode {
-  if (TLS.test(system)) return 'tls';
+  if (isTlsCode(system)) return 'tls';
   if (UNREACHABLE.has(system)) return 'unreachable';
   // Ended before anything was written: there never was a connection to speak of.
   if (INTERRUPTED.has(system)) return started ? 'interrupted' : 'unreachable';

@@ -1,6 +1,6 @@
 /** RemoteStore over HTTP: puts the verbs together. Each verb is in a file of its own. */
 
-import { silentLog } from '../base/index.js';
+import { isLoopbackHost, silentLog } from '../base/index.js';
 import type {
   Capabilities,
   ETag,
@@ -141,12 +141,10 @@ export function createWebdavStore(options: WebdavOptions): WebdavStore {
   return new WebdavStore(options);
 }
 
-const LOOPBACK = /^(?:localhost|.+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
-
 /** The last line of defence; a person is told by the configuration, in better words. */
 function refuseOpenHttp({ base }: UrlSpace): void {
   const { protocol, hostname } = new URL(base);
-  if (protocol === 'https:' || LOOPBACK.test(hostname)) return;
+  if (protocol === 'https:' || isLoopbackHost(hostname)) return;
   throw new TypeError(
     `Cannot send a password over plain http to ${hostname}: use https, or allow it by insecureHttp`,
   );
