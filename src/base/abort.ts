@@ -11,6 +11,11 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefine
   });
 }
 
+/** Whether an error says no more than that someone called the work off. */
+export function isAbortError(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}
+
 /** Runs `work` over `items`, at most `limit` at a time; the first rejection rejects all. */
 export async function forEachLimited<T>(
   items: readonly T[],

@@ -12,6 +12,7 @@ import { Executor, type QueueItem } from './executor.js';
 import { Fetcher } from './fetcher.js';
 import { LineMeter } from './line-meter.js';
 import { Refresher } from './refresher.js';
+import { Siblings } from './siblings.js';
 import { TreeEditor } from './tree-editor.js';
 import { WriteSessions } from './write-sessions.js';
 
@@ -50,6 +51,7 @@ export class SyncEngine implements Sync {
   readonly #connectivity: Connectivity;
   readonly #refresher: Refresher;
   readonly #fetcher: Fetcher;
+  readonly #siblings: Siblings;
   readonly #sessions: WriteSessions;
   readonly #executor: Executor;
   #usage: Usage = NOTHING_IN_USE;
@@ -82,6 +84,7 @@ export class SyncEngine implements Sync {
     const meter = new LineMeter();
     const refresher = new Refresher({ state, store, editor, connectivity, clock, log }, options);
     const fetcher = new Fetcher({ state, content, store, connectivity, meter, clock, log });
+    this.#siblings = new Siblings({ state, content, fetcher, connectivity, log });
     const sessions = new WriteSessions({ state, content, fetcher, editor, clock });
     const carryOut = new CarryOut({
       state,
@@ -123,6 +126,7 @@ export class SyncEngine implements Sync {
   async close(): Promise<void> {
     this.#closed = true;
     this.#refresher.close();
+    this.#siblings.close();
     this.#fetcher.close();
     await this.#executor.close();
   }
@@ -140,6 +144,7 @@ export class SyncEngine implements Sync {
   }
 
   fresh(file: Ino, signal?: AbortSignal): Promise<void> | undefined {
+    this.#siblings.opened(file);
     return this.#refresher.fresh(file, signal);
   }
 
