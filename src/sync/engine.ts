@@ -85,7 +85,7 @@ export class SyncEngine implements Sync {
     const refresher = new Refresher({ state, store, editor, connectivity, clock, log }, options);
     const fetcher = new Fetcher({ state, content, store, connectivity, meter, clock, log });
     this.#siblings = new Siblings({ state, content, fetcher, connectivity, log });
-    const sessions = new WriteSessions({ state, content, fetcher, editor, clock });
+    const sessions = new WriteSessions({ state, content, fetcher, editor, clock, usage });
     const carryOut = new CarryOut({
       state,
       content,
@@ -169,6 +169,7 @@ export class SyncEngine implements Sync {
   }
 
   writersGone(file: Ino): void {
+    this.#sessions.writersGone(file);
     this.#executor.writersGone(file);
   }
 

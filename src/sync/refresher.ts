@@ -218,7 +218,9 @@ export class Refresher {
   async #listOnce(dir: Ino, path: RemotePath, watch: Watch): Promise<boolean> {
     const seenNames = new Set<Name>();
     for await (const batch of this.#store.list(path)) {
-      const entries = batch.filter((entry) => entry.name !== undefined && !entry.name.startsWith(PROBE_PREFIX));
+      const entries = batch.filter(
+        (entry) => entry.name !== undefined && !entry.name.startsWith(PROBE_PREFIX),
+      );
       for (const entry of entries) seenNames.add(entry.name as Name);
       const targets = await this.#readLinks(dir, path, entries);
       for (let start = 0; start < entries.length; start += MERGE_BATCH) {

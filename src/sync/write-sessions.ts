@@ -6,8 +6,12 @@
 import type { Clock, Ino, Ns } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
 import type { FileRecord, StateStore } from '../state/index.js';
+import type { Usage } from './api.js';
 import type { Fetcher } from './fetcher.js';
 import type { TreeEditor } from './tree-editor.js';
+
+/** How long after a close its release may take. */
+const RELEASE_WAIT_MS = 500;
 
 /** An upload that reads a body in place, or a copy that is being made of it. */
 interface Reader {
@@ -22,6 +26,7 @@ export class WriteSessions {
   readonly #fetcher: Fetcher;
   readonly #editor: TreeEditor;
   readonly #clock: Clock;
+  readonly #usage: Usage;
   /** Files whose next write needs no preparation. */
   readonly #ready = new Set<Ino>();
   /** The generation that an upload has begun with: the next change counts as another. */
@@ -36,12 +41,14 @@ export class WriteSessions {
     readonly fetcher: Fetcher;
     readonly editor: TreeEditor;
     readonly clock: Clock;
+    readonly usage: Usage;
   }) {
     this.#state = deps.state;
     this.#content = deps.content;
     this.#fetcher = deps.fetcher;
     this.#editor = deps.editor;
     this.#clock = deps.clock;
+    this.#usage = deps.usage;
   }
 
   /** See `Sync.beginWrite`. */
@@ -94,7 +101,33 @@ export class WriteSessions {
     const interrupted = node.interrupted && writing;
     const committed: FileRecord = { ...node, ...attributes, writing, interrupted };
     this.#state.transact((tx) => tx.put(committed));
-    if (!writing) this.#settle(committed);
+    if (writing) return;
+    this.#settle(committed);
+    if (this.#usage.hasWritableHandle(file)) this.#doubt(file, committed.gen);
+  }
+
+  /**
+   * A close was told, but a handle that may write is still there. Most often its release is on the way; where it does
+   * not come, the close was that of a duplicate, and the file counts as being written again: a crash must not make a
+   * whole one of it.
+   */
+  #doubt(file: Ino, gen: number): void {
+    this.#clock.after(RELEASE_WAIT_MS, () => {
+      const node = this.#state.get(file);
+      if (node?.kind !== 'file' || node.content !== 'staged' || node.gen !== gen || node.writing) return;
+      if (this.#usage.hasWritableHandle(file))
+        this.#state.transact((tx) => tx.put({ ...node, writing: true }));
+    });
+  }
+
+  /** The last handle that may write went: what was written is whole. */
+  writersGone(file: Ino): void {
+    const node = this.#state.get(file);
+    if (node?.kind !== 'file' || !node.writing) return;
+    this.#ready.delete(file);
+    const committed: FileRecord = { ...node, writing: false, interrupted: false };
+    this.#state.transact((tx) => tx.put(committed));
+    this.#settle(committed);
   }
 
   /** A copy made earlier may already have brought everything to the server. */

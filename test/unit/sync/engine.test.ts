@@ -305,6 +305,34 @@ describe('doubtful answers', () => {
     assert.deepEqual(world.server.textTree(), { '/a': 'new' });
   });
 
+  test('SIGKILL after the close of a duplicate, with the file still open: it is not whole', async () => {
+    const world = await makeWorld();
+    const { parent, name } = world.split('/log');
+    const open = { writable: true, append: false, truncate: false };
+    const caller = { uid: 0, gid: 0 };
+    const { fh } = await world.vfs.names.create(parent, name, { mode: 0o644, caller, open, exclusive: true });
+    await world.vfs.files.write(fh, Buffer.from('first half'), 0);
+    await world.vfs.files.flush(fh);
+    await settle(world, 1_000);
+    world.restart();
+    await settle(world, 60_000);
+    assert.deepEqual(world.server.textTree(), {});
+    assert.equal(await world.read('/log'), 'first half');
+  });
+
+  test('SIGKILL between the close of a file and its release: it is whole', async () => {
+    const world = await makeWorld();
+    const { parent, name } = world.split('/a');
+    const open = { writable: true, append: false, truncate: false };
+    const caller = { uid: 0, gid: 0 };
+    const { fh } = await world.vfs.names.create(parent, name, { mode: 0o644, caller, open, exclusive: true });
+    await world.vfs.files.write(fh, Buffer.from('all of it'), 0);
+    await world.vfs.files.flush(fh);
+    world.restart();
+    await settle(world, 60_000);
+    assert.deepEqual(world.server.textTree(), { '/a': 'all of it' });
+  });
+
   test('a file that a program had open when the daemon died is kept here and not uploaded', async () => {
     const world = await makeWorld();
     const { parent, name } = world.split('/half');
