@@ -77,4 +77,6 @@ export interface Sync {
 
   /** The last known quota of the server, undefined where it tells none. */
   quota(): Quota | undefined;
+  /** Resolves with the first answer to that question, or after a short while; undefined once that is over. */
+  quotaSettling(): Promise<void> | undefined;
 }

@@ -22,7 +22,7 @@ import type { Op } from './decide.js';
 import type { Fetcher } from './fetcher.js';
 import { isSameVersion, type SeenEntry } from './merge.js';
 import type { Refresher } from './refresher.js';
-import { placePath, samePlace, serverPath } from './server-tree.js';
+import { localPath, placePath, samePlace, serverPath } from './server-tree.js';
 import type { TreeEditor } from './tree-editor.js';
 import { fileSource, memorySource, type UploadSource } from './upload-source.js';
 import type { WriteSessions } from './write-sessions.js';
@@ -50,6 +50,8 @@ export interface CarryOutDeps {
   readonly sessions: WriteSessions;
   readonly usage: Usage;
   readonly log: Log;
+  /** A file's content is on the server now. */
+  readonly onUploaded: (sizeBytes: number) => void;
 }
 
 /** What an upload under way tells of itself. */
@@ -166,6 +168,7 @@ export class CarryOut {
       throw error;
     }
     editor.confirm((confirm) => confirm.wrote(node, place, source.gen, size, result, replaces));
+    this.#deps.onUploaded(size);
     if (result.etag === undefined) this.#deps.refresher.confirmSoon(place.parent);
   }
 
@@ -434,10 +437,8 @@ export class CarryOut {
       return merge.keepBoth(ino, place, seen);
     });
     if (occupant !== undefined) editor.bury(occupant.ino);
-    log.warn(
-      { ino, name: place.name, kept: kept?.name },
-      'changed here and on the server: both versions are kept',
-    );
+    const ours = kept === undefined ? undefined : localPath(state, ino);
+    log.warn({ path: seen.entry.path, ours }, 'changed here and on the server: both versions are kept');
   }
 
   /** Whether another node's upload to this place has an open end. */

@@ -17,6 +17,8 @@ const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 60_000;
 const FIRST_UNAUTHORIZED_DELAY_MS = 15_000;
 const LONGEST_UNAUTHORIZED_DELAY_MS = 300_000;
+/** While the credentials are in doubt, one request tries them; the others wait this long for what it finds. */
+const TRIAL_MS = 2_000;
 
 export class Connectivity {
   readonly #clock: Clock;
@@ -40,9 +42,28 @@ export class Connectivity {
     return this.#state.kind === 'online' ? 0 : Math.max(0, this.#state.retryAtMs - this.#clock.nowMs());
   }
 
-  /** Throws the error that stands for the trouble while the next try is not due. */
+  /**
+   * Throws the error that stands for the trouble while the next try is not due. After a refusal of the credentials,
+   * whoever is let through is the only one for a while: an account is locked by many wrong tries.
+   */
   check(): void {
-    if (this.#state.kind !== 'online' && this.waitMs > 0) throw this.#state.error;
+    const state = this.#state;
+    if (state.kind === 'online') return;
+    if (this.waitMs > 0) throw state.error;
+    if (state.kind === 'unauthorized') this.#state = { ...state, retryAtMs: this.#clock.nowMs() + TRIAL_MS };
+  }
+
+  /** Makes the next try due at once: something has changed that may be the end of the trouble. */
+  retryNow(): void {
+    this.#failures = 0;
+    if (this.#state.kind !== 'online') this.#state = { ...this.#state, retryAtMs: this.#clock.nowMs() };
+  }
+
+  /** Something was put right, such as the password: the next try is due now. */
+  retryNow(): void {
+    if (this.#state.kind === 'online') return;
+    this.#failures = 0;
+    this.#state = { ...this.#state, retryAtMs: this.#clock.nowMs() };
   }
 
   succeeded(): void {

@@ -2,9 +2,10 @@
 
 import { abortable, type Clock, type Ino, type Log, type Ns } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
-import { isRemoteError, type Quota, type RemoteStore } from '../remote/index.js';
+import type { Quota, RemoteStore } from '../remote/index.js';
 import type { StateStore } from '../state/index.js';
 import type { Invalidation, Sync, Usage } from './api.js';
+import { Capacity } from './capacity.js';
 import { CarryOut } from './carry-out.js';
 import { Connectivity, type ConnectivityState } from './connectivity.js';
 import type { TreeContext } from './effects.js';
@@ -12,6 +13,7 @@ import { Executor, type QueueItem } from './executor.js';
 import { Fetcher } from './fetcher.js';
 import { LineMeter } from './line-meter.js';
 import { Refresher } from './refresher.js';
+import { localPath } from './server-tree.js';
 import { Siblings } from './siblings.js';
 import { TreeEditor } from './tree-editor.js';
 import { WriteSessions } from './write-sessions.js';
@@ -24,6 +26,8 @@ export interface SyncDeps {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly log: Log;
+  /** Where the room on the server is asked for; the store's own quota when absent. */
+  readonly capacity?: () => Promise<Quota | undefined>;
 }
 
 export interface SyncOptions {
@@ -36,8 +40,6 @@ export interface SyncOptions {
   readonly copyIntervalMs: number;
   readonly maxConnections: number;
 }
-
-const QUOTA_EVERY_MS = 10 * 60_000;
 
 const NOTHING_IN_USE: Usage = {
   isOpen: () => false,
@@ -54,8 +56,8 @@ export class SyncEngine implements Sync {
   readonly #siblings: Siblings;
   readonly #sessions: WriteSessions;
   readonly #executor: Executor;
+  readonly #capacity: Capacity;
   #usage: Usage = NOTHING_IN_USE;
-  #quota: Quota | undefined;
   #closed = false;
 
   constructor(deps: SyncDeps, options: SyncOptions) {
@@ -80,6 +82,7 @@ export class SyncEngine implements Sync {
       },
     });
     const editor = this.#editor;
+    this.#capacity = new Capacity({ clock, log, ask: deps.capacity ?? (() => store.quota()) });
     const connectivity = new Connectivity(clock, random, log);
     const meter = new LineMeter();
     const refresher = new Refresher({ state, store, editor, connectivity, clock, log }, options);
@@ -96,6 +99,7 @@ export class SyncEngine implements Sync {
       sessions,
       usage,
       log,
+      onUploaded: (sizeBytes) => this.#capacity.uploaded(sizeBytes),
     });
     this.#executor = new Executor(
       { state, editor, refresher, sessions, carryOut, connectivity, usage, clock, random, log },
@@ -112,19 +116,20 @@ export class SyncEngine implements Sync {
     const { log } = this.#deps;
     const interrupted = this.#sessions.recover(options.powerLoss);
     if (interrupted.length > 0) {
+      const files = interrupted.map((ino) => localPath(this.#deps.state, ino) ?? `inode ${ino}`);
       log.warn(
-        { inos: interrupted },
-        'files that were being written at the crash are kept here, not uploaded',
+        { files },
+        'written to when the daemon died: kept here, not uploaded until written again or touched',
       );
     }
     this.#executor.start();
     this.#refresher.start();
-    this.#watchQuota();
+    this.#capacity.start();
   }
 
   /** Stops requests under way; what is not on the server stays in the cache. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#capacity.close();
     this.#refresher.close();
     this.#siblings.close();
     this.#fetcher.close();
@@ -187,12 +192,28 @@ export class SyncEngine implements Sync {
   }
 
   quota(): Quota | undefined {
-    return this.#quota;
+    return this.#capacity.quota;
+  }
+
+  quotaSettling(): Promise<void> | undefined {
+    return this.#capacity.settling;
+  }
+
+  /** Tries again at once what waits for the server: the credentials are new, or the line is back. */
+  retryNow(): void {
+    this.#connectivity.retryNow();
+    this.#executor.retryNow();
   }
 
   /** Lists a directory anew, whatever its age. */
   refresh(dir: Ino): Promise<void> {
     return this.#refresher.refresh(dir);
+  }
+
+  /** Something was put right, such as the password: what waits for the server is tried now. */
+  retryNow(): void {
+    this.#connectivity.retryNow();
+    this.#executor.retryNow();
   }
 
   /** What the server does not have yet as the mount shows it. */
@@ -206,19 +227,5 @@ export class SyncEngine implements Sync {
 
   get connectivity(): ConnectivityState {
     return this.#connectivity.state;
-  }
-
-  #watchQuota(): void {
-    if (this.#closed) return;
-    this.#deps.store
-      .quota()
-      .then((quota) => {
-        this.#quota = quota;
-      })
-      .catch((error: unknown) => {
-        if (isRemoteError(error)) this.#deps.log.debug({ code: error.code }, 'the quota is not known');
-        else this.#deps.log.error({ err: error }, 'the quota is not known');
-      })
-      .finally(() => this.#deps.clock.after(QUOTA_EVERY_MS, () => this.#watchQuota()));
   }
 }

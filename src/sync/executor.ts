@@ -183,6 +183,20 @@ export class Executor {
     this.#arm();
   }
 
+  /** Makes everything due at once that waits for the server. */
+  retryNow(): void {
+    const nowMs = this.#clock.nowMs();
+    for (const ino of this.pending()) this.#schedule(ino, nowMs, true);
+    this.#arm();
+  }
+
+  /** Makes everything due at once that waits for a time to come: the trouble that it waited for may be over. */
+  retryNow(): void {
+    const nowMs = this.#clock.nowMs();
+    for (const ino of this.pending()) this.#schedule(ino, nowMs, true);
+    this.#arm();
+  }
+
   /** A program asked for the file's safety while it goes on writing. */
   copyWanted(ino: Ino): void {
     const since = this.#openSinceMs.get(ino);

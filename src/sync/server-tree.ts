@@ -18,6 +18,18 @@ export function serverPath(view: StateView, ino: Ino): RemotePath | undefined {
   return path;
 }
 
+/** The path of a node below the mount point, for messages; undefined when it is not in the local tree. */
+export function localPath(view: StateView, ino: Ino): string | undefined {
+  const names: string[] = [];
+  for (let at = ino; at !== ROOT_INO; ) {
+    const local = view.get(at)?.local;
+    if (local === undefined) return undefined;
+    names.unshift(local.name);
+    at = local.parent;
+  }
+  return names.join('/');
+}
+
 /** The path that `place` has on the server now; undefined while its directory is not there. */
 export function placePath(view: StateView, place: Place): RemotePath | undefined {
   const parent = serverPath(view, place.parent);

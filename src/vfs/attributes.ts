@@ -77,8 +77,11 @@ export class AttributeOperations {
     const now = core.clock.nowNs();
     core.state.transact((tx) => {
       const record = inodeRecord(tx, core.inode(ino));
+      // touch(1) says that a file whose writer died is good as it is.
+      const released = record.kind === 'file' && changes.mtime !== undefined ? { interrupted: false } : {};
       tx.put({
         ...record,
+        ...released,
         mode: changedMode(record, asked),
         uid: changes.uid ?? record.uid,
         gid: changes.gid ?? record.gid,

@@ -348,6 +348,26 @@ describe('doubtful answers', () => {
     await settle(world, 60_000);
     assert.deepEqual(world.server.textTree(), { '/half': 'all of it' });
   });
+
+  test('touch lets such a file go up as it is', async () => {
+    const world = await makeWorld();
+    const { parent, name } = world.split('/half');
+    const open = { writable: true, append: false, truncate: false };
+    const caller = { uid: 0, gid: 0 };
+    const { fh, attributes } = await world.vfs.names.create(parent, name, {
+      mode: 0o644,
+      caller,
+      open,
+      exclusive: true,
+    });
+    await world.vfs.files.write(fh, Buffer.from('half of'), 0);
+    world.restart();
+    await settle(world, 60_000);
+    assert.deepEqual(world.server.textTree(), {});
+    await world.vfs.attributes.set(attributes.ino, { mtime: 'now' });
+    await settle(world);
+    assert.deepEqual(world.server.textTree(), { '/half': 'half of' });
+  });
 });
 
 describe('downward', () => {
