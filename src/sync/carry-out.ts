@@ -1,56 +1,23 @@
-/**
- * Carries one operation to the server and its answer into the trees. It knows the verbs and their doubtful answers;
- * when and how often something is tried is the executor's business.
- */
-
-import { createHash } from 'node:crypto';
-import { forEachLimited, type Ino, type Log, type Name } from '../base/index.js';
-import type { ContentStore } from '../content/index.js';
+import { forEachLimited, type Ino, type Name } from '../base/index.js';
 import {
   isRemoteError,
   joinRemote,
   type RemoteEntry,
   RemoteError,
   type RemotePath,
-  type RemoteStore,
   type WriteCondition,
   type WriteResult,
 } from '../remote/index.js';
-import type { Base, NodeRecord, Place, StateStore } from '../state/index.js';
-import type { Usage } from './api.js';
+import type { Base, NodeRecord, Place } from '../state/index.js';
 import type { Op } from './decide.js';
-import type { Fetcher } from './fetcher.js';
 import { isSameVersion, type SeenEntry } from './merge.js';
-import type { Refresher } from './refresher.js';
-import { localPath, placePath, samePlace, serverPath } from './server-tree.js';
-import type { TreeEditor } from './tree-editor.js';
-import { fileSource, memorySource, type UploadSource } from './upload-source.js';
-import type { WriteSessions } from './write-sessions.js';
-import { encodeXSym, XSYM_SIZE_BYTES } from './xsym.js';
+import { Reconciler, type ReconcilerDeps } from './reconciler.js';
+import { holderOf, placePath, samePlace, serverPath } from './server-tree.js';
+import { Superseded } from './superseded.js';
+import { nodeSource, type UploadSource } from './upload-source.js';
 
-/** The trees changed so that the operation makes no sense any more, or has to wait: the planner decides anew. */
-export class Superseded extends Error {
-  override readonly name = 'Superseded';
-  /** Milliseconds to leave the node alone. */
-  readonly delayMs: number;
-
-  constructor(reason: string, delayMs = 0) {
-    super(reason);
-    this.delayMs = delayMs;
-  }
-}
-
-export interface CarryOutDeps {
-  readonly state: StateStore;
-  readonly content: ContentStore;
-  readonly store: RemoteStore;
-  readonly editor: TreeEditor;
-  readonly refresher: Refresher;
-  readonly fetcher: Fetcher;
-  readonly sessions: WriteSessions;
-  readonly usage: Usage;
-  readonly log: Log;
-  /** A file's content is on the server now. */
+export interface CarryOutDeps extends ReconcilerDeps {
+  /** Told of the bytes of each upload that the server took. */
   readonly onUploaded: (sizeBytes: number) => void;
 }
 
@@ -61,18 +28,16 @@ export interface Progress {
 }
 
 const LISTINGS_AT_ONCE = 6;
-/** A server calls the tag of a file weak, and matches none, while the file is younger than a second. */
-const YOUNG_FILE_MS = 1_200;
-/** By then an upload with an open end has been looked up, if the server can be reached. */
-const ATTEMPT_MS = 500;
 /** By then a listing has told of what changed. */
 const RELIST_MS = 5_000;
 
 export class CarryOut {
   readonly #deps: CarryOutDeps;
+  readonly #reconciler: Reconciler;
 
   constructor(deps: CarryOutDeps) {
     this.#deps = deps;
+    this.#reconciler = new Reconciler(deps);
   }
 
   /** Rejects with `RemoteError`, {@link Superseded}, or what broke on this machine. */
@@ -91,7 +56,7 @@ export class CarryOut {
       case 'delete-tree':
         return this.#deleteTree(op.ino, op.place, signal);
       case 'reconcile':
-        return this.#reconcile(op.ino, op.place, signal);
+        return this.#reconciler.reconcile(op.ino, op.place, signal);
     }
   }
 
@@ -102,7 +67,7 @@ export class CarryOut {
       await store.makeDirectory(this.#path(place), { signal });
     } catch (error) {
       // A repeated MKCOL whose first answer was lost is answered like a name that is taken.
-      if (isRemoteError(error, 'exists')) return this.#reconcile(ino, place, signal);
+      if (isRemoteError(error, 'exists')) return this.#reconciler.reconcile(ino, place, signal);
       await this.#checkParent(error, place, signal);
       throw error;
     }
@@ -118,7 +83,7 @@ export class CarryOut {
       return;
     const stopped = new AbortController();
     const either = AbortSignal.any([signal, stopped.signal]);
-    const source = await this.#source(node, () => stopped.abort());
+    const source = await nodeSource(node, this.#deps, () => stopped.abort());
     progress.totalBytes = source.body.size;
     try {
       const condition = await this.#condition(this.#expected(op, node), path, ino, place, signal);
@@ -141,8 +106,14 @@ export class CarryOut {
   ): Promise<void> {
     const { store, editor } = this.#deps;
     const { size } = source.body;
+    const now = this.#node(node.ino);
+    if ((now.local === undefined && node.local !== undefined) || !samePlace(now.base, node.base)) {
+      throw new Superseded('the name was given up, or taken over by another of the file’s names');
+    }
     const note = (sha256: string | undefined) =>
-      editor.confirm((confirm) => confirm.attempted(node.ino, { place, gen: source.gen, size, sha256 }));
+      editor.confirm((confirm) =>
+        confirm.attempted(node.ino, place, { place, gen: source.gen, size, sha256 }),
+      );
     note(source.sha256());
     let sent = false;
     let result: WriteResult;
@@ -161,36 +132,15 @@ export class CarryOut {
     } catch (error) {
       // What was not sent to its last byte cannot have taken effect: the length was announced.
       const certain = isRemoteError(error) && (error.outcome === 'none' || !sent);
-      if (certain) editor.confirm((confirm) => confirm.attempted(node.ino, undefined));
+      if (certain) editor.confirm((confirm) => confirm.attempted(node.ino, place, undefined));
       if (isRemoteError(error, 'changed', 'exists'))
-        return this.#reconcile(node.ino, place, signal, source.sha256());
+        return this.#reconciler.reconcile(node.ino, place, signal, source.sha256());
       if (certain) await this.#checkParent(error, place, signal);
       throw error;
     }
     editor.confirm((confirm) => confirm.wrote(node, place, source.gen, size, result, replaces));
     this.#deps.onUploaded(size);
     if (result.etag === undefined) this.#deps.refresher.confirmSoon(place.parent);
-  }
-
-  async #source(node: NodeRecord, stop: () => void): Promise<UploadSource> {
-    if (node.kind === 'symlink') {
-      const file = encodeXSym(node.target);
-      if (file === undefined)
-        throw new Error(`symbolic link ${node.ino} is too long to be kept on the server`);
-      return memorySource(file, node.gen);
-    }
-    const file = node.kind === 'alias' ? this.#node(node.target) : node;
-    if (file.kind !== 'file') throw new Error(`inode ${node.ino} has no content to upload`);
-    if (file.content === 'staged') return fileSource(file, this.#deps, stop);
-    // A further name of a file that the server has, but cannot copy itself.
-    const { content, fetcher } = this.#deps;
-    content.acquireClean(file.ino, { etag: file.base?.etag, size: file.size });
-    try {
-      await fetcher.whole(file.ino);
-      return await fileSource(file, this.#deps, stop);
-    } finally {
-      content.release(file.ino);
-    }
   }
 
   /** Makes a further name of a file by COPY, where the server has its content already. */
@@ -216,7 +166,7 @@ export class CarryOut {
     try {
       await store.copy(from, to, { overwrite: false, directory: false, signal });
     } catch (error) {
-      if (isRemoteError(error, 'exists')) await this.#reconcile(ino, place, signal);
+      if (isRemoteError(error, 'exists')) await this.#reconciler.reconcile(ino, place, signal);
       else if (!isRemoteError(error, 'not-supported', 'not-found')) throw error;
       return isRemoteError(error, 'exists');
     }
@@ -253,7 +203,7 @@ export class CarryOut {
     const matches =
       expected === undefined ? seen === undefined : seen !== undefined && isSameVersion(expected, seen.entry);
     if (!matches) {
-      await this.#reconcileWith(ino, place, seen, undefined, signal);
+      await this.#reconciler.decideOn(ino, place, seen, undefined, signal);
       throw new Superseded('the server has another version');
     }
     if (expected === undefined) return honoured === false ? { kind: 'any' } : { kind: 'absent' };
@@ -275,7 +225,7 @@ export class CarryOut {
       if (!isRemoteError(error)) throw error;
       const doubtful =
         error.outcome === 'unknown' || error.code === 'not-found' || error.code === 'parent-missing';
-      if (error.code === 'exists') return this.#reconcile(ino, to, signal);
+      if (error.code === 'exists') return this.#reconciler.reconcile(ino, to, signal);
       if (error.code === 'changed') return this.#relearn(from, fromPath, signal);
       if (!doubtful) throw error;
       const [source, target] = [await refresher.look(fromPath, signal), await refresher.look(toPath, signal)];
@@ -284,7 +234,8 @@ export class CarryOut {
         throw error;
       }
       if (!isMoved(node, target)) {
-        editor.merge((merge) => merge.gone(ino));
+        const moved = holderOf(this.#deps.state, ino, from);
+        if (moved !== undefined) editor.merge((merge) => merge.gone(moved.ino));
         return;
       }
     }
@@ -310,7 +261,7 @@ export class CarryOut {
     const expected = this.#node(replaced).base;
     const seen = await this.#deps.refresher.look(toPath, signal);
     if (seen === undefined || (expected !== undefined && isSameVersion(expected, seen.entry))) return;
-    await this.#reconcileWith(ino, to, seen, undefined, signal);
+    await this.#reconciler.decideOn(ino, to, seen, undefined, signal);
     throw new Superseded('the server has another version under the new name');
   }
 
@@ -324,7 +275,7 @@ export class CarryOut {
     try {
       await store.remove(path, { signal, ...(condition.kind === 'match' ? { etag: condition.etag } : {}) });
     } catch (error) {
-      if (isRemoteError(error, 'changed')) return this.#reconcile(ino, place, signal);
+      if (isRemoteError(error, 'changed')) return this.#reconciler.reconcile(ino, place, signal);
       if (!isRemoteError(error, 'not-found')) throw error;
     }
     editor.confirm((confirm) => confirm.removed(ino));
@@ -390,145 +341,6 @@ export class CarryOut {
       if (!isRemoteError(error, 'changed', 'not-found')) throw error;
       log.warn({ ino }, 'a file that is still open has gone from the server before all of it was read');
     }
-  }
-
-  /** Asks what the server has at a place where nobody is sure of it, then adopts that or keeps both. */
-  async #reconcile(ino: Ino, place: Place, signal: AbortSignal, sha256?: string): Promise<void> {
-    const path = placePath(this.#deps.state, place);
-    const seen = path === undefined ? undefined : await this.#deps.refresher.look(path, signal);
-    await this.#reconcileWith(ino, place, seen, sha256, signal);
-  }
-
-  /** `sha256`: of a body that was refused just now, so that equal content is recognised. */
-  async #reconcileWith(
-    ino: Ino,
-    place: Place,
-    seen: SeenEntry | undefined,
-    sha256: string | undefined,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { state, editor, log } = this.#deps;
-    const node = state.get(ino);
-    if (node === undefined) return;
-    const occupantIno = state.baseChild(place.parent, place.name);
-    const occupant = occupantIno === undefined ? undefined : state.get(occupantIno);
-    if (seen === undefined) {
-      this.#forgetAttempt(ino);
-      if (occupant !== undefined) editor.merge((merge) => merge.gone(occupant.ino));
-      return;
-    }
-    if (await this.#adoptOwn(node, occupant, place, seen, sha256, signal)) return;
-    if (occupant?.base !== undefined && isSameVersion(occupant.base, seen.entry)) {
-      // Nothing has changed there: what was tried did not take effect, or the file was too young to match.
-      this.#forgetAttempt(ino);
-      editor.merge((merge) => merge.entry(place.parent, place.name, seen));
-      throw new Superseded('the server still has the version that is known', YOUNG_FILE_MS);
-    }
-    if (this.#isAttemptedByAnother(ino, place)) {
-      throw new Superseded(
-        'what is there may be an earlier upload of ours, which is looked up first',
-        ATTEMPT_MS,
-      );
-    }
-    const kept = editor.merge((merge, tx) => {
-      if (occupant !== undefined && occupant.ino !== ino) {
-        tx.put({ ...occupant, base: undefined, remote: undefined });
-      }
-      return merge.keepBoth(ino, place, seen);
-    });
-    if (occupant !== undefined) editor.bury(occupant.ino);
-    const ours = kept === undefined ? undefined : localPath(state, ino);
-    log.warn({ path: seen.entry.path, ours }, 'changed here and on the server: both versions are kept');
-  }
-
-  /** Whether another node's upload to this place has an open end. */
-  #isAttemptedByAnother(ino: Ino, place: Place): boolean {
-    const { state } = this.#deps;
-    for (const other of state.dirty()) {
-      const node = other === ino ? undefined : state.get(other);
-      if (node === undefined || node.kind === 'dir' || node.attempt === undefined) continue;
-      if (samePlace(node.attempt.place, place)) return true;
-    }
-    return false;
-  }
-
-  /** Whether what the server has is what this side wanted to put there; the base then says so. */
-  async #adoptOwn(
-    node: NodeRecord,
-    occupant: NodeRecord | undefined,
-    place: Place,
-    seen: SeenEntry,
-    sha256: string | undefined,
-    signal: AbortSignal,
-  ): Promise<boolean> {
-    const { editor } = this.#deps;
-    const { entry } = seen;
-    if (node.kind === 'dir') {
-      if (entry.kind !== 'dir' || node.base !== undefined || occupant !== undefined) return false;
-      editor.confirm((confirm, tx) => {
-        confirm.madeDirectory(node, place);
-        const made = tx.get(node.ino);
-        // What is in it is not known.
-        if (made?.kind === 'dir') tx.put({ ...made, listedAtMs: undefined });
-      });
-      return true;
-    }
-    if (entry.kind === 'dir') return false;
-    // What is there is known as another node's already.
-    const taken = occupant !== undefined && occupant.ino !== node.ino ? occupant.base : undefined;
-    if (taken !== undefined && isSameVersion(taken, entry)) return false;
-    if (this.#uploadSize(node) !== entry.size) return false;
-    const wanted = await this.#wanted(node, sha256);
-    if (wanted === undefined || wanted.size !== entry.size) return false;
-    const path = this.#path(place);
-    if ((await this.#hashOnServer(path, entry, signal)) !== wanted.sha256) return false;
-    const replaced = occupant !== undefined && occupant.ino !== node.ino ? occupant.ino : undefined;
-    editor.confirm((confirm) => confirm.wrote(node, place, wanted.gen, wanted.size, entry, replaced));
-    return true;
-  }
-
-  /** Bytes that an upload of the node has, or had. */
-  #uploadSize(node: Exclude<NodeRecord, { kind: 'dir' }>): number {
-    if (node.attempt !== undefined) return node.attempt.size;
-    if (node.kind === 'symlink') return XSYM_SIZE_BYTES;
-    const file = node.kind === 'alias' ? this.#node(node.target) : node;
-    return file.kind === 'file' ? file.size : 0;
-  }
-
-  /** What the server would have if our upload took effect. */
-  async #wanted(
-    node: Exclude<NodeRecord, { kind: 'dir' }>,
-    sha256: string | undefined,
-  ): Promise<{ gen: number; size: number; sha256: string } | undefined> {
-    if (node.attempt?.sha256 !== undefined) {
-      return { gen: node.attempt.gen, size: node.attempt.size, sha256: node.attempt.sha256 };
-    }
-    // A file that only moves would leave its old name behind on the server.
-    if (node.local === undefined || (node.kind === 'file' && node.content === 'clean')) return undefined;
-    const source = await this.#source(node, () => undefined);
-    try {
-      if (sha256 !== undefined && node.kind === 'file' && node.gen === source.gen) {
-        return { gen: source.gen, size: source.body.size, sha256 };
-      }
-      const opened = source.body.open();
-      if (!(opened instanceof Uint8Array)) for await (const _ of opened);
-      const known = source.sha256();
-      return known === undefined ? undefined : { gen: source.gen, size: source.body.size, sha256: known };
-    } finally {
-      source.close();
-    }
-  }
-
-  async #hashOnServer(path: RemotePath, entry: RemoteEntry, signal: AbortSignal): Promise<string> {
-    const hash = createHash('sha256');
-    const version = entry.etag === undefined ? {} : { etag: entry.etag };
-    const answer = await this.#deps.store.read(path, { ...version, signal });
-    for await (const chunk of answer.chunks) hash.update(chunk);
-    return hash.digest('hex');
-  }
-
-  #forgetAttempt(ino: Ino): void {
-    this.#deps.editor.confirm((confirm) => confirm.attempted(ino, undefined));
   }
 
   /** Where a request failed because its directory is not there, the directory is taken as gone, to be made anew. */

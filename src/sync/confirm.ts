@@ -7,6 +7,7 @@ import type { Ino } from '../base/index.js';
 import type { WriteResult } from '../remote/index.js';
 import type { Attempt, Base, NodeRecord, Place, StateTransaction } from '../state/index.js';
 import { buryIfDead, type Effects, type TreeContext } from './effects.js';
+import { holderOf } from './server-tree.js';
 
 export class Confirm {
   readonly #tx: StateTransaction;
@@ -39,7 +40,7 @@ export class Confirm {
   ): void {
     if (replaced !== undefined) this.removed(replaced);
     const base: Base = { ...place, etag: result.etag, size, mtimeMs: result.mtimeMs, gen };
-    const node = this.#tx.get(before.ino);
+    const node = holderOf(this.#tx, before.ino, place);
     if (node === undefined || node.kind === 'dir') {
       this.#tombstone(before, base);
       return;
@@ -55,11 +56,11 @@ export class Confirm {
 
   moved(before: NodeRecord, to: Place, replaced: Ino | undefined): void {
     if (replaced !== undefined) this.removed(replaced);
-    const node = this.#tx.get(before.ino) ?? before;
-    if (node.base === undefined) return;
-    const base: Base = { ...node.base, parent: to.parent, name: to.name };
-    if (this.#tx.get(before.ino) === undefined) this.#tombstone(before, base);
-    else this.#tx.put({ ...node, base });
+    if (before.base === undefined) return;
+    const node = holderOf(this.#tx, before.ino, before.base);
+    const base: Base = { ...(node?.base ?? before.base), parent: to.parent, name: to.name };
+    if (node === undefined) this.#tombstone(before, base);
+    else if (node.base !== undefined) this.#tx.put({ ...node, base });
   }
 
   /** The server no longer has the node, nor anything that was in it. */
@@ -74,12 +75,12 @@ export class Confirm {
     buryIfDead(tx, this.#effects, this.#context.usage, ino);
   }
 
-  /** An upload is about to be sent, or its last byte was handed over (`sha256` known). */
-  attempted(ino: Ino, attempt: Attempt | undefined): void {
-    const node = this.#tx.get(ino);
+  /** An upload to `place` is about to be sent, its last byte was handed over (`sha256` known), or it has ended. */
+  attempted(ino: Ino, place: Place, attempt: Attempt | undefined): void {
+    const node = holderOf(this.#tx, ino, place);
     if (node === undefined || node.kind === 'dir') return;
     this.#tx.put({ ...node, attempt });
-    if (attempt === undefined) buryIfDead(this.#tx, this.#effects, this.#context.usage, ino);
+    if (attempt === undefined) buryIfDead(this.#tx, this.#effects, this.#context.usage, node.ino);
   }
 
   #tombstone(before: NodeRecord, base: Base): void {

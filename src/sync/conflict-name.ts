@@ -2,6 +2,9 @@
 
 import { NAME_MAX_BYTES, type Name, toName } from '../base/index.js';
 
+/** Of a host name, so that there is room for the name itself. */
+const HOST_MAX_BYTES = 32;
+
 /** Extensions that belong together with the one before them. */
 const DOUBLE_EXTENSION = /\.tar\.[a-z0-9]{1,4}$/i;
 
@@ -13,7 +16,7 @@ export function conflictName(name: Name, host: string, atMs: number, isTaken: (n
   const extension = extensionOf(name);
   const stem = name.slice(0, name.length - extension.length);
   const date = formatDate(new Date(atMs));
-  const safeHost = host.replace(/[^\p{L}\p{N}._-]/gu, '-').slice(0, 32) || 'host';
+  const safeHost = shorten(host.replace(/[^\p{L}\p{N}._-]/gu, '-'), HOST_MAX_BYTES) || 'host';
   for (let number = 1; ; number += 1) {
     const mark = ` (conflict ${safeHost} ${date}${number === 1 ? '' : ` ${number}`})`;
     const room = NAME_MAX_BYTES - Buffer.byteLength(mark + extension);

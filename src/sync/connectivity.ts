@@ -26,6 +26,8 @@ export class Connectivity {
   readonly #log: Log;
   #state: ConnectivityState = { kind: 'online' };
   #failures = 0;
+  /** Until when one request tries the credentials for all. */
+  #trialUntilMs = 0;
 
   constructor(clock: Clock, random: () => number, log: Log) {
     this.#clock = clock;
@@ -39,7 +41,8 @@ export class Connectivity {
 
   /** Milliseconds until the next try is due; 0 when requests may be made. */
   get waitMs(): number {
-    return this.#state.kind === 'online' ? 0 : Math.max(0, this.#state.retryAtMs - this.#clock.nowMs());
+    if (this.#state.kind === 'online') return 0;
+    return Math.max(0, Math.max(this.#state.retryAtMs, this.#trialUntilMs) - this.#clock.nowMs());
   }
 
   /**
@@ -50,19 +53,14 @@ export class Connectivity {
     const state = this.#state;
     if (state.kind === 'online') return;
     if (this.waitMs > 0) throw state.error;
-    if (state.kind === 'unauthorized') this.#state = { ...state, retryAtMs: this.#clock.nowMs() + TRIAL_MS };
-  }
-
-  /** Makes the next try due at once: something has changed that may be the end of the trouble. */
-  retryNow(): void {
-    this.#failures = 0;
-    if (this.#state.kind !== 'online') this.#state = { ...this.#state, retryAtMs: this.#clock.nowMs() };
+    if (state.kind === 'unauthorized') this.#trialUntilMs = this.#clock.nowMs() + TRIAL_MS;
   }
 
   /** Something was put right, such as the password: the next try is due now. */
   retryNow(): void {
     if (this.#state.kind === 'online') return;
     this.#failures = 0;
+    this.#trialUntilMs = 0;
     this.#state = { ...this.#state, retryAtMs: this.#clock.nowMs() };
   }
 
@@ -70,6 +68,7 @@ export class Connectivity {
     if (this.#state.kind !== 'online') this.#log.info({}, 'the server can be reached again');
     this.#state = { kind: 'online' };
     this.#failures = 0;
+    this.#trialUntilMs = 0;
   }
 
   /** Takes note of a failure; says whether it concerns the connection as a whole rather than one request. */
@@ -88,6 +87,7 @@ export class Connectivity {
       Math.min(error.retryAfterMs ?? 0, longest),
     );
     this.#failures += 1;
+    this.#trialUntilMs = 0;
     if (this.#state.kind === 'online') {
       this.#log.warn(
         { code: error.code, reason: error.message },

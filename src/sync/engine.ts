@@ -58,7 +58,6 @@ export class SyncEngine implements Sync {
   readonly #executor: Executor;
   readonly #capacity: Capacity;
   #usage: Usage = NOTHING_IN_USE;
-  #closed = false;
 
   constructor(deps: SyncDeps, options: SyncOptions) {
     this.#deps = deps;
@@ -197,12 +196,6 @@ export class SyncEngine implements Sync {
 
   quotaSettling(): Promise<void> | undefined {
     return this.#capacity.settling;
-  }
-
-  /** Tries again at once what waits for the server: the credentials are new, or the line is back. */
-  retryNow(): void {
-    this.#connectivity.retryNow();
-    this.#executor.retryNow();
   }
 
   /** Lists a directory anew, whatever its age. */

@@ -12,7 +12,7 @@ import { type Clock, Heap, type Ino, type Log, type Timer } from '../base/index.
 import { isRemoteError } from '../remote/index.js';
 import { isDirty, type StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
-import { type CarryOut, isStopped, type Progress, Superseded } from './carry-out.js';
+import { type CarryOut, isStopped, type Progress } from './carry-out.js';
 import { Concurrency } from './concurrency.js';
 import type { Connectivity } from './connectivity.js';
 import { type Decision, decide, type Op, type PlanContext } from './decide.js';
@@ -20,6 +20,7 @@ import { isDead } from './effects.js';
 import { type PathClaim, PathLocks } from './path-locks.js';
 import type { Refresher } from './refresher.js';
 import { placePath, serverPath } from './server-tree.js';
+import { Superseded } from './superseded.js';
 import type { TreeEditor } from './tree-editor.js';
 import type { WriteSessions } from './write-sessions.js';
 
@@ -184,13 +185,6 @@ export class Executor {
   }
 
   /** Makes everything due at once that waits for the server. */
-  retryNow(): void {
-    const nowMs = this.#clock.nowMs();
-    for (const ino of this.pending()) this.#schedule(ino, nowMs, true);
-    this.#arm();
-  }
-
-  /** Makes everything due at once that waits for a time to come: the trouble that it waited for may be over. */
   retryNow(): void {
     const nowMs = this.#clock.nowMs();
     for (const ino of this.pending()) this.#schedule(ino, nowMs, true);

@@ -51,6 +51,26 @@ export function samePlace(a: Place | undefined, b: Place | undefined): boolean {
   return a?.parent === b?.parent && a?.name === b?.name;
 }
 
+/**
+ * The node that a request made for `ino` at `place` speaks of now. The names of a file pass what the server has to one
+ * another (`passName`), also while a request is under way. Undefined when the node is gone.
+ */
+export function holderOf(view: StateView, ino: Ino, place: Place): NodeRecord | undefined {
+  const node = view.get(ino);
+  if (node?.kind !== 'file' && node?.kind !== 'alias') return node;
+  const file = node.kind === 'alias' ? view.get(node.target) : node;
+  if (file?.kind !== 'file' || file.aliases.length === 0) return node;
+  const names = [file.ino, ...file.aliases].flatMap((each) => {
+    const record = view.get(each);
+    return record?.kind === 'file' || record?.kind === 'alias' ? [record] : [];
+  });
+  return (
+    names.find(({ attempt }) => samePlace(attempt?.place, place)) ??
+    names.find(({ base }) => samePlace(base, place)) ??
+    node
+  );
+}
+
 /** Whether the server keeps the node as a file (everything but a directory). */
 export function isFileLike(record: NodeRecord): boolean {
   return record.kind !== 'dir';

@@ -6,15 +6,25 @@ import { promisify } from 'node:util';
 import type { Ino } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
 import type { UploadBody } from '../remote/index.js';
-import type { FileRecord } from '../state/index.js';
+import type { FileRecord, NodeRecord, StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
+import type { Fetcher } from './fetcher.js';
 import type { WriteSessions } from './write-sessions.js';
+import { encodeXSym } from './xsym.js';
 
 const readAt = promisify(read);
 
 /** A body up to this size is read into memory at once, so that nobody has to wait for its upload to end. */
 const IN_MEMORY_BYTES = 1024 * 1024;
 const CHUNK_BYTES = 512 * 1024;
+
+export interface SourceDeps {
+  readonly state: StateStore;
+  readonly content: ContentStore;
+  readonly fetcher: Fetcher;
+  readonly sessions: WriteSessions;
+  readonly usage: Usage;
+}
 
 export interface UploadSource {
   readonly body: UploadBody;
@@ -26,7 +36,7 @@ export interface UploadSource {
 }
 
 /** A body of bytes at hand. */
-export function memorySource(bytes: Uint8Array, gen: number): UploadSource {
+function memorySource(bytes: Uint8Array, gen: number): UploadSource {
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   return {
     body: { size: bytes.length, open: () => bytes },
@@ -37,14 +47,38 @@ export function memorySource(bytes: Uint8Array, gen: number): UploadSource {
 }
 
 /**
+ * What an upload of a node sends: a file's content, that of the file which a further name stands for, or the file that
+ * stands for a symbolic link. See {@link fileSource} for `stop`.
+ */
+export async function nodeSource(
+  node: NodeRecord,
+  deps: SourceDeps,
+  stop: () => void,
+): Promise<UploadSource> {
+  if (node.kind === 'symlink') {
+    const file = encodeXSym(node.target);
+    if (file === undefined) throw new Error(`symbolic link ${node.ino} is too long to be kept on the server`);
+    return memorySource(file, node.gen);
+  }
+  const file = node.kind === 'alias' ? deps.state.get(node.target) : node;
+  if (file?.kind !== 'file') throw new Error(`inode ${node.ino} has no content to upload`);
+  if (file.content === 'staged') return fileSource(file, deps, stop);
+  // A further name of a file that the server has, but cannot copy itself.
+  const { content, fetcher } = deps;
+  content.acquireClean(file.ino, { etag: file.base?.etag, size: file.size });
+  try {
+    await fetcher.whole(file.ino);
+    return await fileSource(file, deps, stop);
+  } finally {
+    content.release(file.ino);
+  }
+}
+
+/**
  * The content of a file as it is now. What is larger than memory should hold is streamed from the body in place, and
  * `stop` is called when a program is about to change it; from a file that is open for writing, a copy is made first.
  */
-export async function fileSource(
-  file: FileRecord,
-  deps: { readonly content: ContentStore; readonly sessions: WriteSessions; readonly usage: Usage },
-  stop: () => void,
-): Promise<UploadSource> {
+async function fileSource(file: FileRecord, deps: SourceDeps, stop: () => void): Promise<UploadSource> {
   const { content, sessions } = deps;
   const { ino, gen } = file;
   const body =
@@ -83,7 +117,7 @@ export async function fileSource(
 async function copySource(
   ino: Ino,
   gen: number,
-  deps: { readonly content: ContentStore; readonly sessions: WriteSessions },
+  deps: SourceDeps,
   release: () => void,
 ): Promise<UploadSource> {
   const copying = deps.content.snapshot(ino);

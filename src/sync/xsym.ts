@@ -38,5 +38,6 @@ export function decodeXSym(file: Uint8Array): string | undefined {
   const target = bytes.subarray(HEADER_BYTES, HEADER_BYTES + length);
   if (createHash('md5').update(target).digest('hex') !== header[2]) return undefined;
   const text = target.toString('utf8');
-  return Buffer.byteLength(text) === length && !text.includes('\0') ? text : undefined;
+  // What is no UTF-8 does not come out as it went in.
+  return Buffer.from(text, 'utf8').equals(target) && !text.includes('\0') ? text : undefined;
 }

@@ -1,0 +1,197 @@
+/**
+ * Settles doubt about one place on the server: asks what is there, then knows that nothing happened, adopts what turns
+ * out to be this side's own, or keeps both. It decides about content; what is carried out next is the planner's.
+ */
+
+import { createHash } from 'node:crypto';
+import type { Ino, Log } from '../base/index.js';
+import type { ContentStore } from '../content/index.js';
+import type { RemoteEntry, RemotePath, RemoteStore } from '../remote/index.js';
+import type { NodeRecord, Place, StateStore } from '../state/index.js';
+import type { Usage } from './api.js';
+import type { Fetcher } from './fetcher.js';
+import { isSameVersion, type SeenEntry } from './merge.js';
+import type { Refresher } from './refresher.js';
+import { holderOf, localPath, placePath, samePlace } from './server-tree.js';
+import { Superseded } from './superseded.js';
+import type { TreeEditor } from './tree-editor.js';
+import { nodeSource } from './upload-source.js';
+import type { WriteSessions } from './write-sessions.js';
+import { XSYM_SIZE_BYTES } from './xsym.js';
+
+export interface ReconcilerDeps {
+  readonly state: StateStore;
+  readonly content: ContentStore;
+  readonly store: RemoteStore;
+  readonly editor: TreeEditor;
+  readonly refresher: Refresher;
+  readonly fetcher: Fetcher;
+  readonly sessions: WriteSessions;
+  readonly usage: Usage;
+  readonly log: Log;
+}
+
+/** A server calls the tag of a file weak, and matches none, while the file is younger than a second. */
+const YOUNG_FILE_MS = 1_200;
+/** By then an upload with an open end has been looked up, if the server can be reached. */
+const ATTEMPT_MS = 500;
+
+export class Reconciler {
+  readonly #deps: ReconcilerDeps;
+
+  constructor(deps: ReconcilerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Asks what the server has at a place where nobody is sure of it, then adopts that or keeps both. */
+  async reconcile(ino: Ino, place: Place, signal: AbortSignal, sha256?: string): Promise<void> {
+    const path = placePath(this.#deps.state, place);
+    const seen = path === undefined ? undefined : await this.#deps.refresher.look(path, signal);
+    await this.decideOn(ino, place, seen, sha256, signal);
+  }
+
+  /**
+   * The same for what was `seen` there just now. `sha256`: of a body that was refused, so that equal content is
+   * recognised. Throws {@link Superseded} where the planner has to decide anew.
+   */
+  async decideOn(
+    ino: Ino,
+    place: Place,
+    seen: SeenEntry | undefined,
+    sha256: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { state, editor, log } = this.#deps;
+    const asked = holderOf(state, ino, place);
+    if (asked === undefined) return;
+    if (seen === undefined) {
+      const known = state.baseChild(place.parent, place.name);
+      this.#forgetAttempt(asked.ino, place);
+      if (known !== undefined) editor.merge((merge) => merge.gone(known));
+      return;
+    }
+    if (await this.#adoptOwn(asked, this.#occupant(place), place, seen, sha256, signal)) return;
+    // Names may have changed hands meanwhile.
+    const node = holderOf(state, ino, place);
+    if (node === undefined) return;
+    const occupant = this.#occupant(place);
+    if (occupant?.base !== undefined && isSameVersion(occupant.base, seen.entry)) {
+      // Nothing has changed there: what was tried did not take effect, or the file was too young to match.
+      this.#forgetAttempt(node.ino, place);
+      editor.merge((merge) => merge.entry(place.parent, place.name, seen));
+      throw new Superseded('the server still has the version that is known', YOUNG_FILE_MS);
+    }
+    if (this.#isAttemptedByAnother(node.ino, place)) {
+      throw new Superseded(
+        'what is there may be an earlier upload of ours, which is looked up first',
+        ATTEMPT_MS,
+      );
+    }
+    const kept = editor.merge((merge, tx) => {
+      if (occupant !== undefined && occupant.ino !== node.ino) {
+        tx.put({ ...occupant, base: undefined, remote: undefined });
+      }
+      return merge.keepBoth(node.ino, place, seen);
+    });
+    if (occupant !== undefined) editor.bury(occupant.ino);
+    const ours = kept === undefined ? undefined : localPath(state, node.ino);
+    log.warn({ path: seen.entry.path, ours }, 'changed here and on the server: both versions are kept');
+  }
+
+  /** Whether another node's upload to this place has an open end. */
+  #isAttemptedByAnother(ino: Ino, place: Place): boolean {
+    const { state } = this.#deps;
+    for (const other of state.dirty()) {
+      const node = other === ino ? undefined : state.get(other);
+      if (node === undefined || node.kind === 'dir' || node.attempt === undefined) continue;
+      if (samePlace(node.attempt.place, place)) return true;
+    }
+    return false;
+  }
+
+  /** Whether what the server has is what this side wanted to put there; the base then says so. */
+  async #adoptOwn(
+    node: NodeRecord,
+    occupant: NodeRecord | undefined,
+    place: Place,
+    seen: SeenEntry,
+    sha256: string | undefined,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { editor } = this.#deps;
+    const { entry } = seen;
+    if (node.kind === 'dir') {
+      if (entry.kind !== 'dir' || node.base !== undefined || occupant !== undefined) return false;
+      editor.confirm((confirm, tx) => {
+        confirm.madeDirectory(node, place);
+        const made = tx.get(node.ino);
+        // What is in it is not known.
+        if (made?.kind === 'dir') tx.put({ ...made, listedAtMs: undefined });
+      });
+      return true;
+    }
+    if (entry.kind === 'dir') return false;
+    // What is there is known as another node's already.
+    const taken = occupant !== undefined && occupant.ino !== node.ino ? occupant.base : undefined;
+    if (taken !== undefined && isSameVersion(taken, entry)) return false;
+    if (this.#uploadSize(node) !== entry.size) return false;
+    const wanted = await this.#wanted(node, sha256);
+    if (wanted === undefined || wanted.size !== entry.size) return false;
+    const path = placePath(this.#deps.state, place);
+    if (path === undefined) return false;
+    if ((await this.#hashOnServer(path, entry, signal)) !== wanted.sha256) return false;
+    const replaced = occupant !== undefined && occupant.ino !== node.ino ? occupant.ino : undefined;
+    editor.confirm((confirm) => confirm.wrote(node, place, wanted.gen, wanted.size, entry, replaced));
+    return true;
+  }
+
+  /** Bytes that an upload of the node has, or had. */
+  #uploadSize(node: Exclude<NodeRecord, { kind: 'dir' }>): number {
+    if (node.attempt !== undefined) return node.attempt.size;
+    if (node.kind === 'symlink') return XSYM_SIZE_BYTES;
+    const file = node.kind === 'alias' ? this.#deps.state.get(node.target) : node;
+    return file?.kind === 'file' ? file.size : 0;
+  }
+
+  /** What the server would have if our upload took effect. */
+  async #wanted(
+    node: Exclude<NodeRecord, { kind: 'dir' }>,
+    sha256: string | undefined,
+  ): Promise<{ gen: number; size: number; sha256: string } | undefined> {
+    if (node.attempt?.sha256 !== undefined) {
+      return { gen: node.attempt.gen, size: node.attempt.size, sha256: node.attempt.sha256 };
+    }
+    // A file that only moves would leave its old name behind on the server.
+    if (node.local === undefined || (node.kind === 'file' && node.content === 'clean')) return undefined;
+    const source = await nodeSource(node, this.#deps, () => undefined);
+    try {
+      if (sha256 !== undefined && node.kind === 'file' && node.gen === source.gen) {
+        return { gen: source.gen, size: source.body.size, sha256 };
+      }
+      const opened = source.body.open();
+      if (!(opened instanceof Uint8Array)) for await (const _ of opened);
+      const known = source.sha256();
+      return known === undefined ? undefined : { gen: source.gen, size: source.body.size, sha256: known };
+    } finally {
+      source.close();
+    }
+  }
+
+  async #hashOnServer(path: RemotePath, entry: RemoteEntry, signal: AbortSignal): Promise<string> {
+    const hash = createHash('sha256');
+    const version = entry.etag === undefined ? {} : { etag: entry.etag };
+    const answer = await this.#deps.store.read(path, { ...version, signal });
+    for await (const chunk of answer.chunks) hash.update(chunk);
+    return hash.digest('hex');
+  }
+
+  #occupant(place: Place): NodeRecord | undefined {
+    const { state } = this.#deps;
+    const ino = state.baseChild(place.parent, place.name);
+    return ino === undefined ? undefined : state.get(ino);
+  }
+
+  #forgetAttempt(ino: Ino, place: Place): void {
+    this.#deps.editor.confirm((confirm) => confirm.attempted(ino, place, undefined));
+  }
+}
