@@ -8,7 +8,7 @@
  * - A dirty node is due, waiting for another node, waiting for a path or a slot, running, or held by a program.
  */
 
-import { type Clock, Heap, type Ino, type Log, type Timer } from '../base/index.js';
+import type { Clock, Ino, Log } from '../base/index.js';
 import { isRemoteError } from '../remote/index.js';
 import { isDirty, type StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
@@ -16,6 +16,7 @@ import { type CarryOut, isStopped, type Progress } from './carry-out.js';
 import { Concurrency } from './concurrency.js';
 import type { Connectivity } from './connectivity.js';
 import { type Decision, decide, type Op, type PlanContext } from './decide.js';
+import { DueQueue } from './due-queue.js';
 import { isDead } from './effects.js';
 import { type PathClaim, PathLocks } from './path-locks.js';
 import type { Refresher } from './refresher.js';
@@ -39,13 +40,6 @@ const LONGEST_RETRY_MS = 300_000;
 /** What the server refuses for a reason of its own is tried again this late at first. */
 const FIRST_REFUSED_RETRY_MS = 15_000;
 const LONGEST_SUPERSEDED_DELAY_MS = 5_000;
-
-interface Due {
-  readonly ino: Ino;
-  readonly atMs: number;
-  /** Keeps what is due at one time in order. */
-  readonly sequence: number;
-}
 
 interface Running {
   readonly op: Op;
@@ -87,9 +81,7 @@ export class Executor {
   readonly #concurrency: Concurrency;
   readonly #context: PlanContext;
 
-  readonly #due = new Heap<Due>((a, b) => a.atMs < b.atMs || (a.atMs === b.atMs && a.sequence < b.sequence));
-  #sequence = 0;
-  readonly #dueAtMs = new Map<Ino, number>();
+  readonly #due: DueQueue;
   /** When a node's present run of local changes began. */
   readonly #changingSinceMs = new Map<Ino, number>();
   readonly #openSinceMs = new Map<Ino, number>();
@@ -105,8 +97,6 @@ export class Executor {
   readonly #superseded = new Map<Ino, number>();
   readonly #settleWaiters = new Map<Ino, Set<Waiter>>();
   readonly #drainWaiters = new Set<Waiter>();
-  #timer: Timer | undefined;
-  #timerAtMs = Number.POSITIVE_INFINITY;
   #started = false;
   #closed = false;
 
@@ -135,6 +125,7 @@ export class Executor {
     this.#random = deps.random;
     this.#log = deps.log;
     this.#options = options;
+    this.#due = new DueQueue(deps.clock, () => this.#pump());
     this.#concurrency = new Concurrency(options.maxConnections);
     const { usage } = deps;
     this.#context = {
@@ -244,7 +235,7 @@ export class Executor {
   /** Starts nothing more, stops what runs, and waits for it. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#timer?.cancel();
+    this.#due.disarm();
     for (const running of this.#running.values()) running.abort.abort();
     while (this.#running.size > 0) await new Promise<void>((resolve) => setImmediate(resolve));
     const closed = new Error('the daemon is stopping');
@@ -293,37 +284,19 @@ export class Executor {
       this.#again.add(ino);
       return;
     }
-    if (force || !this.#dueAtMs.has(ino)) this.#makeDue(ino, atMs);
-  }
-
-  #makeDue(ino: Ino, atMs: number): void {
-    this.#dueAtMs.set(ino, atMs);
-    this.#sequence += 1;
-    this.#due.push({ ino, atMs, sequence: this.#sequence });
+    if (force || !this.#due.has(ino)) this.#due.set(ino, atMs);
   }
 
   #arm(): void {
-    const next = this.#due.peek();
-    if (next === undefined || this.#closed || !this.#started) return;
-    if (this.#timer !== undefined && this.#timerAtMs <= next.atMs) return;
-    this.#timer?.cancel();
-    this.#timerAtMs = next.atMs;
-    this.#timer = this.#clock.after(Math.max(0, next.atMs - this.#clock.nowMs()), () => {
-      this.#timer = undefined;
-      this.#timerAtMs = Number.POSITIVE_INFINITY;
-      this.#pump();
-    });
+    if (this.#started && !this.#closed) this.#due.arm();
   }
 
   #pump(): void {
     const nowMs = this.#clock.nowMs();
-    for (let next = this.#due.peek(); next !== undefined && next.atMs <= nowMs; next = this.#due.peek()) {
-      if (this.#closed) return;
-      this.#due.pop();
-      // Scheduled anew since, or dealt with.
-      if (this.#dueAtMs.get(next.ino) !== next.atMs) continue;
-      this.#dueAtMs.delete(next.ino);
-      this.#evaluate(next.ino, nowMs);
+    while (!this.#closed) {
+      const ino = this.#due.take(nowMs);
+      if (ino === undefined) break;
+      this.#evaluate(ino, nowMs);
     }
     this.#arm();
   }
@@ -502,14 +475,14 @@ export class Executor {
   /** Makes a node that just ran due at a time, whatever was scheduled meanwhile. */
   #dueAfter(ino: Ino, atMs: number): void {
     this.#again.delete(ino);
-    this.#makeDue(ino, atMs);
+    this.#due.set(ino, atMs);
   }
 
   #finish(ino: Ino): void {
     this.#running.delete(ino);
     const nowMs = this.#clock.nowMs();
     const node = this.#state.get(ino);
-    const due = this.#dueAtMs.has(ino);
+    const due = this.#due.has(ino);
     if (this.#again.delete(ino) || (!due && node !== undefined && isDirty(node, this.#state)))
       this.#schedule(ino, nowMs);
     this.#wake(ino, nowMs);
@@ -555,7 +528,7 @@ export class Executor {
   }
 
   #checkDrained(): void {
-    if (this.#drainWaiters.size === 0 || this.#running.size > 0 || this.#dueAtMs.size > 0) return;
+    if (this.#drainWaiters.size === 0 || this.#running.size > 0 || this.#due.size > 0) return;
     if (this.#slotBlocked.size > 0 || this.#pathBlocked.size > 0) return;
     const left = this.pending().some((ino) => {
       const decision = this.#decide(ino);
