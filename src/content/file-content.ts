@@ -23,6 +23,7 @@ import { type CacheLimits, Evictor } from './eviction.js';
 import { type BodyOwner, FileBody, type Holding, wholeHolding } from './file-body.js';
 import { Layout, moveTo, openIn, unlinkIfThere } from './layout.js';
 import { syncfs } from './libc.js';
+import { ParkedDescriptors } from './parked-descriptors.js';
 import { type CleanEntry, PresenceRecords, type PresenceTable } from './presence.js';
 import { type NodeContent, type ReconcileReport, reconcileFiles } from './reconcile.js';
 import type { Body, ContentStore, Snapshot } from './store.js';
@@ -70,6 +71,8 @@ export class FileContentStore implements ContentStore, BodyOwner {
   readonly #dirFd: number;
   // State
   readonly #bodies = new Map<Ino, FileBody>();
+  /** INVARIANT: none of a file that is in use. */
+  readonly #parked = new ParkedDescriptors();
   readonly #clean: Map<Ino, CleanEntry>;
   /** Sizes of staged files that are not in use; bodies know their own. */
   readonly #staged = new Map<Ino, number>();
@@ -152,8 +155,9 @@ export class FileContentStore implements ContentStore, BodyOwner {
       if (open.kind !== 'staged') throw lost(ino);
       return this.#use(open);
     }
+    if (!this.#staged.has(ino)) throw lost(ino);
     try {
-      const fd = fs.openSync(this.#layout.staged(ino), 'r+');
+      const fd = this.#parked.take(ino) ?? fs.openSync(this.#layout.staged(ino), 'r+');
       this.#staged.delete(ino);
       return this.#use(new FileBody(ino, fd, { kind: 'staged' }, this));
     } catch (cause) {
@@ -170,6 +174,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
       if (open.kind === 'clean') this.#moveToStaged(open);
       return this.#use(open);
     }
+    this.#parked.drop(ino);
     const fd = openIn(this.#layout.staged(ino), 'w+');
     this.#staged.delete(ino);
     this.#dropClean(ino);
@@ -187,7 +192,8 @@ export class FileContentStore implements ContentStore, BodyOwner {
       if (body.holding.kind === 'staged') this.#staged.set(ino, body.size);
       else this.#keepPresence(body, body.holding);
     }
-    fs.closeSync(body.fd);
+    if (body.discarded) fs.closeSync(body.fd);
+    else this.#parked.park(ino, body.fd);
     this.#evictor.released();
   }
 
@@ -245,6 +251,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     if (body !== undefined) body.discarded = true;
     if (body?.kind === 'staged' || this.#staged.has(ino)) {
       this.#staged.delete(ino);
+      this.#parked.drop(ino);
       unlinkIfThere(this.#layout.staged(ino));
     } else {
       this.#dropClean(ino);
@@ -284,6 +291,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     await this.#evictor.close();
     await this.#sync(true);
     for (const body of this.#bodies.values()) fs.closeSync(body.fd);
+    this.#parked.close();
     this.#bodies.clear();
     fs.closeSync(this.#dirFd);
   }
@@ -360,8 +368,9 @@ export class FileContentStore implements ContentStore, BodyOwner {
   #openClean(ino: Ino, entry: CleanEntry): FileBody | undefined {
     let fd: number | undefined;
     try {
-      fd = fs.openSync(this.#layout.clean(ino, entry.generation), 'r+');
-      if (fs.fstatSync(fd).size === entry.size) {
+      fd = this.#parked.take(ino) ?? fs.openSync(this.#layout.clean(ino, entry.generation), 'r+');
+      const found = fs.fstatSync(fd);
+      if (found.size === entry.size && found.nlink > 0) {
         const { etag, size, generation, ranges } = entry;
         const present = ranges === 'whole' ? RangeSet.upTo(size) : RangeSet.fromArray(ranges);
         return new FileBody(ino, fd, { kind: 'clean', etag, size, generation, present }, this);
@@ -427,6 +436,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
 
   /** Deletes a clean file and its entry; returns the bytes that were present. */
   #dropClean(ino: Ino): number {
+    this.#parked.drop(ino);
     const entry = this.#clean.get(ino);
     if (entry === undefined) return 0;
     this.#forget(ino);

@@ -39,6 +39,9 @@ const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 300_000;
 /** What the server refuses for a reason of its own is tried again this late at first. */
 const FIRST_REFUSED_RETRY_MS = 15_000;
+/** How long after a local change a program counts as busy, and how many uploads run beside it. */
+const FOREGROUND_MS = 20;
+const FOREGROUND_SLOTS = 2;
 const LONGEST_SUPERSEDED_DELAY_MS = 5_000;
 
 interface Running {
@@ -97,6 +100,7 @@ export class Executor {
   readonly #superseded = new Map<Ino, number>();
   readonly #settleWaiters = new Map<Ino, Set<Waiter>>();
   readonly #drainWaiters = new Set<Waiter>();
+  #lastChangeMs = Number.NEGATIVE_INFINITY;
   #started = false;
   #closed = false;
 
@@ -260,6 +264,7 @@ export class Executor {
       if (ours) this.#schedule(ino, nowMs);
       else this.#postpone(ino, nowMs);
     }
+    if (!ours) this.#lastChangeMs = nowMs;
     this.#arm();
   }
 
@@ -367,9 +372,11 @@ export class Executor {
     this.#start(op, claims);
   }
 
-  /** While the line is in doubt, one request finds out for all. */
+  /** While the line is in doubt, one request finds out for all; while programs make changes, they come first. */
   #slots(): number {
-    return this.#connectivity.state.kind === 'online' ? this.#concurrency.limit : 1;
+    if (this.#connectivity.state.kind !== 'online') return 1;
+    const isBusy = this.#clock.nowMs() - this.#lastChangeMs < FOREGROUND_MS;
+    return isBusy ? Math.min(FOREGROUND_SLOTS, this.#concurrency.limit) : this.#concurrency.limit;
   }
 
   #blockOn(blocker: Ino, ino: Ino): void {

@@ -26,7 +26,7 @@ import {
   type RemotePath,
   type RemoteStore,
 } from '../remote/index.js';
-import type { DirRecord, StateStore } from '../state/index.js';
+import type { DirRecord, Place, StateStore } from '../state/index.js';
 import type { Connectivity } from './connectivity.js';
 import { isSameVersion, type SeenEntry } from './merge.js';
 import { isBelowInBase, serverPath } from './server-tree.js';
@@ -69,6 +69,14 @@ interface Watch {
   outdated: boolean;
 }
 
+/** An operation of ours under way. */
+interface Change {
+  readonly places: readonly Place[];
+  /** The directory that moves or goes, with all below it. */
+  readonly tree: Ino | undefined;
+  readonly ended: Promise<void>;
+}
+
 export class Refresher {
   readonly #state: StateStore;
   readonly #store: RemoteStore;
@@ -80,10 +88,7 @@ export class Refresher {
   readonly #flights = new Map<Ino, Promise<void>>();
   readonly #watches = new Set<Watch>();
   /** Names in directories, and directory trees, that operations are changing right now. */
-  readonly #changing = new Map<
-    object,
-    { readonly places: readonly { parent: Ino; name: Name }[]; readonly tree: Ino | undefined }
-  >();
+  readonly #changing = new Set<Change>();
   /** Directories that hold uploads whose tag the answer did not tell: when they are to be listed for it. */
   readonly #confirming = new Map<Ino, { readonly sinceMs: number; timer: Timer }>();
   /** Directories by last use, oldest first. */
@@ -161,23 +166,33 @@ export class Refresher {
    * Tells that an operation begins to change names (and, for a directory, the tree below it). Returns the function
    * that tells its end.
    */
-  beginChange(
-    places: readonly { readonly parent: Ino; readonly name: Name }[],
-    tree: Ino | undefined,
-  ): () => void {
-    const key = {};
-    this.#changing.set(key, { places, tree });
+  beginChange(places: readonly Place[], tree: Ino | undefined): () => void {
+    let end: () => void = () => undefined;
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const change: Change = { places, tree, ended };
+    this.#changing.add(change);
     const touch = () => {
-      for (const watch of this.#watches) this.#touch(watch, places, tree);
+      for (const watch of this.#watches) this.#touch(watch, change);
     };
     touch();
     return () => {
       touch();
-      this.#changing.delete(key);
+      this.#changing.delete(change);
+      end();
     };
   }
 
-  #touch(watch: Watch, places: readonly { parent: Ino; name: Name }[], tree: Ino | undefined): void {
+  /** The operation that is moving or deleting `dir` or something above it. */
+  #changeOf(dir: Ino): Change | undefined {
+    for (const change of this.#changing) {
+      if (change.tree !== undefined && isBelowInBase(this.#state, dir, change.tree)) return change;
+    }
+    return undefined;
+  }
+
+  #touch(watch: Watch, { places, tree }: Change): void {
     for (const place of places) if (place.parent === watch.dir) watch.touched.add(place.name);
     if (tree !== undefined && isBelowInBase(this.#state, watch.dir, tree)) watch.outdated = true;
   }
@@ -185,14 +200,16 @@ export class Refresher {
   #watch(dir: Ino): Watch {
     const watch: Watch = { dir, touched: new Set(), outdated: false };
     this.#watches.add(watch);
-    for (const change of this.#changing.values()) this.#touch(watch, change.places, change.tree);
+    for (const change of this.#changing) this.#touch(watch, change);
     return watch;
   }
 
   async #list(dir: Ino): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
+      for (let change = this.#changeOf(dir); change !== undefined; change = this.#changeOf(dir))
+        await change.ended;
       const path = serverPath(this.#state, dir);
-      if (path === undefined) return;
+      if (path === undefined || this.#closed) return;
       this.#connectivity.check();
       const watch = this.#watch(dir);
       try {
@@ -208,9 +225,10 @@ export class Refresher {
       } finally {
         this.#watches.delete(watch);
       }
-      if (attempt === MAX_TRIES) return;
-      // The move that got in between ends with a request of its own; nothing is gained by asking at once.
-      await new Promise<void>((resolve) => this.#clock.after(50 * attempt, resolve));
+      if (attempt === MAX_TRIES) {
+        const context = { method: 'PROPFIND', path, outcome: 'none' as const };
+        throw new RemoteError('locked', `Cannot list "${path}": it is moved again and again`, context);
+      }
     }
   }
 
