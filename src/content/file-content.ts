@@ -420,7 +420,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     };
     this.#clean.set(ino, entry);
     this.#cleanBytes += size;
-    this.#records.put(ino, entry);
+    this.#noteUnwritten(ino);
     this.#evictor.released();
   }
 
