@@ -11,12 +11,14 @@ export interface AuthRequest {
 /** Request headers, lower-case names. Never logged. */
 export type AuthHeaders = Readonly<Record<string, string>>;
 
+/** Both methods throw, or reject with, nothing but `AuthError`. */
 export interface AuthProvider {
   /** The headers that prove who asks; for BASIC and bearer tokens sent with the first request already. */
   authorize(request: AuthRequest): MaybePromise<AuthHeaders>;
   /**
-   * The server answered 401 to a request that carried `sent`. True when something newer is at hand now (rotated
-   * meanwhile, or refreshed by this call), so that the request is worth one more attempt.
+   * The server answered 401 to a request that carried `sent`, with this WWW-Authenticate header. True when something
+   * newer is at hand now (rotated meanwhile, refreshed by this call, or asked for by this challenge), so that the
+   * request is worth one more attempt.
    */
-  onUnauthorized(request: AuthRequest, sent: AuthHeaders): MaybePromise<boolean>;
+  onUnauthorized(request: AuthRequest, sent: AuthHeaders, challenge?: string): MaybePromise<boolean>;
 }

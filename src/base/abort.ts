@@ -1,11 +1,14 @@
 /** Waiting with an AbortSignal. */
 
-/** `promise`, or a rejection with the signal's reason as soon as it aborts; `promise` itself goes on. */
+/**
+ * `promise`, or a rejection with the signal's reason as soon as it aborts; `promise` itself goes on, and nobody is told
+ * of its end then.
+ */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
-  if (signal.aborted) return Promise.reject(signal.reason);
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
@@ -16,7 +19,7 @@ export function isAbortError(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
 }
 
-/** Runs `work` over `items`, at most `limit` at a time; the first rejection rejects all. */
+/** Runs `work` over `items`, at most `limit` at a time; the first rejection rejects all, and no more are begun. */
 export async function forEachLimited<T>(
   items: readonly T[],
   limit: number,
@@ -27,7 +30,12 @@ export async function forEachLimited<T>(
     while (next < items.length) {
       const item = items[next] as T;
       next += 1;
-      await work(item);
+      try {
+        await work(item);
+      } catch (error) {
+        next = items.length;
+        throw error;
+      }
     }
   };
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));

@@ -17,17 +17,28 @@ export interface Clock {
 }
 
 const NS_PER_MS = 1_000_000n;
+/** The wall clock's grain, and what lies between reading the two clocks. */
+const DRIFT_NS = 2n * NS_PER_MS;
 
 /** The machine's own clock. */
 export class SystemClock implements Clock {
-  readonly #originNs = BigInt(Date.now()) * NS_PER_MS - process.hrtime.bigint();
+  #originNs = BigInt(Date.now()) * NS_PER_MS - process.hrtime.bigint();
+  #lastNs = 0n;
 
   nowMs(): number {
     return Date.now();
   }
 
   nowNs(): Ns {
-    return this.#originNs + process.hrtime.bigint();
+    const wallNs = BigInt(Date.now()) * NS_PER_MS;
+    let ns = this.#originNs + process.hrtime.bigint();
+    // The monotonic clock does not count a suspend, and the wall clock may be set.
+    if (ns < wallNs - DRIFT_NS || ns > wallNs + DRIFT_NS) {
+      this.#originNs += wallNs - ns;
+      ns = wallNs;
+    }
+    this.#lastNs = ns > this.#lastNs ? ns : this.#lastNs + 1n;
+    return this.#lastNs;
   }
 
   after(delayMs: number, callback: () => void): Timer {

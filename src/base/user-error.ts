@@ -52,6 +52,8 @@ export type UserErrorCode =
 export class UserError extends Error {
   override readonly name = 'UserError';
   readonly code: UserErrorCode;
+  /** What could not be done and the state found, without a full stop. */
+  readonly problem: string;
   /** What to do about it: a sentence, or `Run: command`. */
   readonly hint: string | undefined;
 
@@ -59,6 +61,7 @@ export class UserError extends Error {
   constructor(code: UserErrorCode, problem: string, hint?: string, options?: { readonly cause?: unknown }) {
     super(hint === undefined ? `${problem}.` : `${problem}. ${hint}`, options);
     this.code = code;
+    this.problem = problem;
     this.hint = hint;
   }
 }

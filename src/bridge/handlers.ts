@@ -69,7 +69,7 @@ export function createBridge(options: BridgeOptions): FuseHandlers {
         attr,
       ),
     ),
-    statfs: on('statfs', () => toStatfs(vfs.statfs())),
+    statfs: on('statfs', () => after(vfs.statfs(), toStatfs)),
 
     readlink: on('readlink', ({ nodeId }) => vfs.names.readlink(ino(nodeId))),
     symlink: on('symlink', ({ parent, name, target }, context) =>

@@ -1,7 +1,7 @@
 /** From what yargs parsed to what a command takes: unknown options are errors with a guess at the right one. */
 
 import { quote, UserError } from '../base/index.js';
-import { isOptionName, nearest, OPTION_NAMES, type OptionName, type OptionTexts } from '../config/index.js';
+import { FLAG_NAMES, isOptionName, nearest, type OptionName, type OptionTexts } from '../config/index.js';
 
 /** What yargs hands to a command: flags as booleans, everything else as text. */
 export type ParsedArguments = Readonly<Record<string, unknown>> & {
@@ -46,7 +46,7 @@ export function requireKnown(
 /** The options among `args`, as text; one that was given without its value is an error. */
 export function optionTexts(args: ParsedArguments): OptionTexts {
   const texts: Partial<Record<OptionName, string>> = {};
-  for (const name of OPTION_NAMES) {
+  for (const name of FLAG_NAMES) {
     const value = textOf(args, name);
     if (value !== undefined) texts[name] = value;
   }

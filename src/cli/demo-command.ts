@@ -70,7 +70,8 @@ export async function runDemo(
       url: `http://127.0.0.1:${server.port}/`,
       mountPoint: folders.drive,
       cacheDir: folders.cache,
-      credentials: { user: USER, password: new Secret(password) },
+      user: USER,
+      password: new Secret(password),
     });
     const daemon = await startDaemon(options, { logger, onReady: () => greet(folders) });
     await Promise.race([stopSignal, daemon.closed, once(server.process, 'exit')]);

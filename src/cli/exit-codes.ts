@@ -6,7 +6,10 @@
 import type { UserErrorCode } from '../base/index.js';
 
 export const EXIT_CODES = {
-  ok: { code: 0, meaning: 'Unmounted as asked; changes that were not sent yet are in the cache' },
+  ok: {
+    code: 0,
+    meaning: 'Done; for mount: unmounted as asked, changes that were not sent yet are in the cache',
+  },
   unexpected: { code: 1, meaning: 'An error of infinimount itself; please report it' },
   usage: {
     code: 64,
@@ -20,7 +23,8 @@ export const EXIT_CODES = {
   unreachable: { code: 68, meaning: 'No connection to the server' },
   serverTrouble: {
     code: 69,
-    meaning: 'The server answers with an error of its own (HTTP 5xx, too many requests)',
+    meaning:
+      'The server answers with an error of its own (HTTP 5xx, too many requests), or doctor finds trouble with it',
   },
   system: { code: 71, meaning: 'No FUSE device, no fusermount3, or the mount was refused or broke' },
   cacheDirectory: {
@@ -32,8 +36,14 @@ export const EXIT_CODES = {
     code: 76,
     meaning: 'What answers is no WebDAV folder, or cannot be trusted (404, web page, redirect, TLS)',
   },
-  denied: { code: 77, meaning: 'The server refuses the user or the password (401, 403)' },
-  configuration: { code: 78, meaning: 'The password file, configuration file or CA file cannot be used' },
+  denied: {
+    code: 77,
+    meaning: 'The server refuses the user, the password, the token or the API key (401, 403)',
+  },
+  configuration: {
+    code: 78,
+    meaning: 'The configuration file, or a file, command or credential that it names, cannot be used',
+  },
 } as const satisfies Record<string, { readonly code: number; readonly meaning: string }>;
 
 type ExitName = keyof typeof EXIT_CODES;

@@ -1,7 +1,7 @@
 /** The command `mount`: stays in the foreground until the mount is gone, whoever ends it. */
 
 import { quote, UserError } from '../base/index.js';
-import { type MountRequest, resolveMount } from '../config/index.js';
+import { isProfileName, type MountRequest, resolveMount } from '../config/index.js';
 import type { CloseReason, RunningDaemon, StartDaemon } from '../daemon/index.js';
 import { createLogger } from '../observe/index.js';
 import { EXIT_CODES } from './exit-codes.js';
@@ -19,20 +19,22 @@ export async function runMount(
   request: MountRequest,
   load: () => Promise<StartDaemon> = loadDaemon,
 ): Promise<number> {
-  const ask = terminalPrompt();
+  const prompt = terminalPrompt();
   const { mount, log } = await resolveMount(request, {
     environment: process.env,
     workingDirectory: process.cwd(),
-    ...(ask === undefined ? {} : { askPassword: ask }),
+    ...(prompt === undefined ? {} : { askPassword: (question) => prompt.askHidden(question) }),
   });
   const logger = await createLogger(log);
   const startDaemon = await load();
   // From here a signal means: unmount, also when it comes before the mount is ready.
-  const stopSignal = nextStopSignal();
+  let mounted: RunningDaemon | undefined;
+  const stopSignal = nextStopSignal(() => mounted?.reload());
   const daemon = await startDaemon(mount, {
     logger,
     onReady: ({ url, mountPoint }) => say(`infinimount: mounted ${url} on ${mountPoint}`),
   });
+  mounted = daemon;
   await Promise.race([stopSignal, daemon.closed]);
   return await finish(daemon, mount.cacheDir);
 }
@@ -56,20 +58,21 @@ function exitCodeOfEnd(reason: CloseReason): number {
   return EXIT_CODES.system.code;
 }
 
-/** The words of the command line that a mount cannot do without. */
+/** What the words of the command line name: a URL with a directory, or a profile, which may know its directory. */
 export function requireTarget(
-  url: string | undefined,
+  server: string | undefined,
   directory: string | undefined,
-): { url: string; directory: string } {
-  if (url === undefined) throw missing('the URL of the server');
+): Pick<MountRequest, 'url' | 'profile' | 'directory'> {
+  if (server === undefined) throw missing('the URL of the server, or the name of a profile,');
+  if (isProfileName(server)) return { profile: server, ...(directory === undefined ? {} : { directory }) };
   if (directory === undefined) throw missing('the directory to mount on');
-  return { url, directory };
+  return { url: server, directory };
 }
 
 function missing(what: string): UserError {
   return new UserError(
     'usage',
     `Cannot mount: ${what} is missing`,
-    'Write: infinimount mount URL DIR --user USER',
+    'Write: infinimount mount PROFILE|URL DIR',
   );
 }

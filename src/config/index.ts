@@ -1,22 +1,60 @@
 export {
-  type Credentials,
-  defaultCacheDir,
+  type ProfileChanges,
+  removeProfile,
+  removeSecrets,
+  withProfile,
+  writeProfile,
+} from './config-edit.js';
+export {
+  type ConfigFile,
+  type ConfigSection,
+  configPlace,
+  isProfileName,
+  readConfigFile,
+  readConfigIfThere,
+} from './config-file.js';
+export { checkConfig, type ShownOption, shownOptions } from './inspect.js';
+export {
   defaultMountOptions,
   type LogSettings,
   type MountOptions,
   type MountRequest,
+  type MountTarget,
   resolveMount,
-  type Surroundings,
 } from './mount-options.js';
 export { nearest } from './nearest.js';
 export { OPTION_GROUPS, type OptionGroup, type OptionSpec } from './option-kinds.js';
 export {
+  API_KEY,
+  type ApiKeyPlacement,
+  type AuthKind,
   environmentName,
+  FLAG_NAMES,
+  type Grant,
   isOptionName,
+  OPTION_GROUPS_OF_ONE,
   OPTION_NAMES,
   type OptionName,
   optionSpec,
   type SyncMode,
 } from './options.js';
+export { defaultCacheDir, defaultConfigPath, tokenPath } from './paths.js';
+export {
+  type BasicLogin,
+  type CredentialSource,
+  type Credentials,
+  nodeUrl,
+  type OAuth2Login,
+  type RequestedOptions,
+  type RestAccess,
+  requireProfile,
+  resolveRequest,
+  resolveServer,
+  type ServerOptions,
+  type ServerRequest,
+  type Surroundings,
+  serverOf,
+  type TokenCommandLogin,
+} from './server-options.js';
 export { checkServerUrl, isLoopback } from './server-url.js';
 export type { OptionTexts } from './sources.js';

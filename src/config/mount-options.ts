@@ -3,35 +3,22 @@
  * here looks at the server, the kernel or the mount point.
  */
 
-import { createHash } from 'node:crypto';
-import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { quote, Secret, UserError } from '../base/index.js';
+import { resolve } from 'node:path';
+import { quote, type Secret, UserError } from '../base/index.js';
 import type { LogFormat, LogLevel } from '../observe/index.js';
-import { readConfigFile } from './config-file.js';
 import type { OptionValues, SyncMode } from './options.js';
-import { readPrivateFile } from './private-file.js';
-import { checkServerUrl } from './server-url.js';
-import { type OptionTexts, resolveOptions } from './sources.js';
+import { defaultCacheDir } from './paths.js';
+import {
+  resolveServer,
+  type ServerOptions,
+  type ServerRequest,
+  type Surroundings,
+} from './server-options.js';
+import { resolveOptions } from './sources.js';
 
-export interface Credentials {
-  readonly user: string;
-  readonly password: Secret;
-}
-
-export interface MountOptions {
-  /** http or https, without credentials, ending in a slash. */
-  readonly url: string;
+export interface MountOptions extends ServerOptions {
   /** Absolute path. */
   readonly mountPoint: string;
-  /** Undefined: requests carry no authentication. */
-  readonly credentials: Credentials | undefined;
-  readonly insecureHttp: boolean;
-  /** Certificates to trust besides the system's, PEM. */
-  readonly extraCaPem: string | undefined;
-  readonly maxConnections: number;
-  readonly connectTimeoutMs: number;
-  readonly readTimeoutMs: number;
   /** Absolute path. */
   readonly cacheDir: string;
   readonly cacheSizeBytes: number;
@@ -58,19 +45,9 @@ export interface LogSettings {
   readonly format: LogFormat;
 }
 
-/** The surroundings of the process, so that tests need not change them. */
-export interface Surroundings {
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly workingDirectory: string;
-  /** Asks a person for the password; undefined where nobody can be asked. */
-  readonly askPassword?: (question: string) => Promise<string>;
-}
-
-export interface MountRequest {
-  readonly url: string;
-  readonly directory: string;
-  readonly configFile?: string;
-  readonly flags: OptionTexts;
+export interface MountRequest extends ServerRequest {
+  /** Absent: the profile's mount point. */
+  readonly directory?: string;
 }
 
 /** What the command line asked for, checked; rejects with {@link UserError}. */
@@ -78,43 +55,74 @@ export async function resolveMount(
   request: MountRequest,
   surroundings: Surroundings,
 ): Promise<{ readonly mount: MountOptions; readonly log: LogSettings }> {
-  const absolute = (path: string) => resolve(surroundings.workingDirectory, path);
-  const { environment } = surroundings;
-  const file =
-    request.configFile === undefined ? undefined : await readConfigFile(absolute(request.configFile));
-  const values = resolveOptions({
-    flags: request.flags,
-    environment,
-    ...(file === undefined ? {} : { file }),
-  });
-  const url = checkServerUrl(request.url, { insecureHttp: values['insecure-http'] });
-  const caFile = values['ca-file'];
+  const { server, options } = await resolveServer(request, surroundings);
+  const { values, path } = options;
   const cacheDir = values['cache-dir'];
-  const mount = fromValues(values, {
-    url: url.href,
-    mountPoint: absolute(request.directory),
-    cacheDir: cacheDir === undefined ? defaultCacheDir(url, values.user, environment) : absolute(cacheDir),
-    credentials: await findCredentials(values, url, file?.password, surroundings),
-    extraCaPem: caFile === undefined ? undefined : await readCaFile(absolute(caFile)),
-  });
+  const url = new URL(server.url);
+  const mountPoint = values['mount-point'];
+  if (request.directory === undefined && mountPoint === undefined) {
+    throw new UserError(
+      'usage',
+      request.profile === undefined
+        ? 'Cannot mount: the directory to mount on is missing'
+        : `Cannot mount the profile ${quote(request.profile)}: the directory to mount on is missing`,
+      'Write: infinimount mount PROFILE|URL DIR',
+    );
+  }
+  const mount = {
+    ...server,
+    ...mountPart(values),
+    mountPoint:
+      request.directory === undefined
+        ? path('mount-point', mountPoint ?? '')
+        : resolve(surroundings.workingDirectory, request.directory),
+    cacheDir:
+      cacheDir === undefined
+        ? defaultCacheDir(url, values.user, surroundings.environment)
+        : path('cache-dir', cacheDir),
+  };
   return { mount, log: { level: values['log-level'], format: values['log-format'] } };
 }
 
-/** What is no mere value of an option: it was read, asked for or derived. */
-type MountTarget = Pick<MountOptions, 'url' | 'mountPoint' | 'cacheDir' | 'credentials' | 'extraCaPem'>;
-
-/** The options of a mount of `target` with every other option at its default. */
-export function defaultMountOptions(target: Omit<MountTarget, 'extraCaPem'>): MountOptions {
-  return fromValues(resolveOptions({ flags: {}, environment: {} }), { ...target, extraCaPem: undefined });
+/** What has no default. */
+export interface MountTarget {
+  readonly url: string;
+  readonly mountPoint: string;
+  readonly cacheDir: string;
+  readonly user: string;
+  readonly password: Secret;
 }
 
-function fromValues(values: OptionValues, target: MountTarget): MountOptions {
+/** The options of a mount of `target` with every other option at its default. */
+export function defaultMountOptions({
+  url,
+  mountPoint,
+  cacheDir,
+  user,
+  password,
+}: MountTarget): MountOptions {
+  const { values } = resolveOptions({ flags: {}, environment: {} });
   return {
-    ...target,
+    ...mountPart(values),
+    profile: undefined,
+    url,
+    mountPoint,
+    cacheDir,
+    credentials: { kind: 'basic', user, password, preemptive: values.preemptive },
+    credentialSource: undefined,
+    rest: undefined,
     insecureHttp: values['insecure-http'],
+    extraCaPem: undefined,
     maxConnections: values['max-connections'],
     connectTimeoutMs: values['connect-timeout'],
     readTimeoutMs: values['read-timeout'],
+  };
+}
+
+function mountPart(
+  values: OptionValues,
+): Omit<MountOptions, keyof ServerOptions | 'mountPoint' | 'cacheDir'> {
+  return {
     cacheSizeBytes: values['cache-size'],
     minFreeSpaceBytes: values['min-free-space'],
     freshnessMs: values.freshness,
@@ -130,71 +138,4 @@ function fromValues(values: OptionValues, target: MountTarget): MountOptions {
     volumeSizeBytes: values['volume-size'],
     debugFuse: values['debug-fuse'],
   };
-}
-
-async function findCredentials(
-  values: OptionValues,
-  url: URL,
-  passwordInConfig: Secret | undefined,
-  { workingDirectory, askPassword }: Surroundings,
-): Promise<Credentials | undefined> {
-  const { user } = values;
-  const passwordFile = values['password-file'];
-  if (user === undefined) {
-    if (passwordFile === undefined && passwordInConfig === undefined) return undefined;
-    throw new UserError('usage', 'Cannot use the password: no user name was given', 'Add --user USER.');
-  }
-  if (user.includes(':')) {
-    throw new UserError(
-      'usage',
-      `Cannot use --user ${quote(user)}: a user name has no ":" (RFC 7617 section 2)`,
-    );
-  }
-  if (passwordFile !== undefined)
-    return { user, password: await readPassword(resolve(workingDirectory, passwordFile)) };
-  if (passwordInConfig !== undefined) return { user, password: passwordInConfig };
-  if (askPassword === undefined) {
-    throw new UserError(
-      'password',
-      `Cannot log in as ${quote(user)}: there is no password and no terminal to ask on`,
-      'Use --password-file FILE.',
-    );
-  }
-  const answer = await askPassword(`Password of ${user} on ${url.host}: `);
-  if (answer === '')
-    throw new UserError('password', `Cannot log in as ${quote(user)}: the password is empty`);
-  return { user, password: new Secret(answer) };
-}
-
-async function readPassword(path: string): Promise<Secret> {
-  const file = await readPrivateFile(path, { role: 'password file', code: 'password' });
-  file.requirePrivate();
-  const [firstLine = ''] = file.text.split(/\r?\n/, 1);
-  if (firstLine !== '') return new Secret(firstLine);
-  throw new UserError('password', `Cannot use the password file ${quote(path)}: its first line is empty`);
-}
-
-async function readCaFile(path: string): Promise<string> {
-  const { text } = await readPrivateFile(path, { role: 'CA file', code: 'ca-file' });
-  if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
-  throw new UserError('ca-file', `Cannot use the CA file ${quote(path)}: there is no PEM certificate in it`);
-}
-
-/** Hexadecimal digits of the hash in a cache directory's name: 48 bits, for the few servers of one person. */
-const CACHE_HASH_DIGITS = 12;
-
-/** The cache directory of a server and user, named by the host and a hash of both (XDG Base Directory Specification). */
-export function defaultCacheDir(
-  url: URL,
-  user: string | undefined,
-  environment: Readonly<Record<string, string | undefined>>,
-): string {
-  const xdg = environment.XDG_CACHE_HOME;
-  // The specification has relative paths ignored.
-  const base = xdg?.startsWith('/') ? xdg : join(environment.HOME ?? homedir(), '.cache');
-  const hash = createHash('sha256')
-    .update(`${url.href}\n${user ?? ''}`)
-    .digest('hex')
-    .slice(0, CACHE_HASH_DIGITS);
-  return join(base, 'infinimount', `${url.hostname.replaceAll(/[^\w.-]/g, '_')}-${hash}`);
 }

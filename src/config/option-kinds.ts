@@ -52,7 +52,13 @@ interface Common {
 /** A spec with a default text always has a value; one without may be undefined. */
 export type WithDefault<T> = OptionSpec<T> & { readonly defaultText: string };
 
-export function text(common: Common & { readonly metavar: string }): OptionSpec<string> {
+export function text(
+  common: Common & { readonly metavar: string; readonly defaultText: string },
+): WithDefault<string>;
+export function text(common: Common & { readonly metavar: string }): OptionSpec<string>;
+export function text(
+  common: Common & { readonly metavar: string; readonly defaultText?: string },
+): OptionSpec<string> {
   return {
     ...common,
     toml: 'text',
@@ -62,7 +68,10 @@ export function text(common: Common & { readonly metavar: string }): OptionSpec<
 
 /** Text that is never shown, and stands in a file only. `form`: what it looks like, where it has a known form. */
 export function secret(
-  common: Common & { readonly metavar: string; readonly form?: { test(text: string): boolean; wanted: string } },
+  common: Common & {
+    readonly metavar: string;
+    readonly form?: { test(text: string): boolean; wanted: string };
+  },
 ): OptionSpec<Secret> {
   const { form, ...rest } = common;
   return {

@@ -4,7 +4,18 @@
  */
 
 import { LOG_FORMATS, LOG_LEVELS } from '../observe/index.js';
-import { bytes, choice, duration, flag, integer, mode, type OptionSpec, path, secret, text } from './option-kinds.js';
+import {
+  bytes,
+  choice,
+  duration,
+  flag,
+  integer,
+  mode,
+  type OptionSpec,
+  path,
+  secret,
+  text,
+} from './option-kinds.js';
 
 export const SYNC_MODES = ['write-back', 'write-through'] as const;
 export type SyncMode = (typeof SYNC_MODES)[number];
@@ -320,3 +331,11 @@ export const FLAG_NAMES: readonly OptionName[] = OPTION_NAMES.filter(
 export function environmentName(name: OptionName): string {
   return `INFINIMOUNT_${name.toUpperCase().replaceAll('-', '_')}`;
 }
+
+/** Options that are different ways to say one thing: one of each group at most. */
+export const OPTION_GROUPS_OF_ONE: readonly (readonly OptionName[])[] = [
+  ['url', 'node'],
+  ['password', 'password-file', 'password-command', 'password-credential'],
+  ['api-key', 'api-key-file'],
+  ['client-secret', 'client-secret-file'],
+];

@@ -20,6 +20,8 @@ export interface PrivateFile {
   readonly text: string;
   /** Refuses the file if group or others may read or write it. */
   requirePrivate(): void;
+  /** Refuses the file if it is another user's: what is in it may name commands to run. */
+  requireOwn(): void;
 }
 
 /** Reads a small text file; pipes (`/dev/stdin`, process substitution) are read too. */
@@ -48,6 +50,15 @@ export async function readPrivateFile(path: string, { role, code }: PrivateFileU
           code,
           `Cannot use the ${role} ${quote(path)}: other users can read it (mode ${octal(mode)})`,
           `Run: chmod 600 ${shellWord(path)}`,
+        );
+      },
+      requireOwn: () => {
+        const uid = process.geteuid?.();
+        if (!stats.isFile() || uid === undefined || stats.uid === uid) return;
+        throw new UserError(
+          code,
+          `Cannot use the ${role} ${quote(path)}: it belongs to user ${stats.uid}, and you are user ${uid}`,
+          `Run: ${uid === 0 ? '' : 'sudo '}chown ${uid} ${shellWord(path)}`,
         );
       },
     };

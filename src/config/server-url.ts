@@ -50,7 +50,7 @@ function parseUrl(text: string): URL {
 }
 
 /** Drops what may be a password between `//` and `@`. */
-function withoutCredentials(text: string): string {
+export function withoutCredentials(text: string): string {
   return text.replace(/\/\/[^/]*@/, '//');
 }
 

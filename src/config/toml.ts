@@ -45,7 +45,10 @@ interface Place {
 export interface TomlNode {
   readonly type: string;
   readonly loc: { readonly start: Place; readonly end: Place };
-  readonly key?: { readonly value?: readonly string[]; readonly item?: { readonly value: readonly string[] } };
+  readonly key?: {
+    readonly value?: readonly string[];
+    readonly item?: { readonly value: readonly string[] };
+  };
   readonly value?: unknown;
   readonly items?: readonly TomlNode[];
   readonly item?: TomlNode;

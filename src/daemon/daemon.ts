@@ -5,7 +5,6 @@
 
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { type AuthProvider, BasicAuth } from '../auth/index.js';
 import { type Clock, SystemClock, UserError } from '../base/index.js';
 import { connectInvalidation, createBridge, type KernelInvalidation } from '../bridge/index.js';
 import type { MountOptions } from '../config/index.js';
@@ -23,9 +22,12 @@ import { type Capabilities, isRemoteError, type RemoteStore } from '../remote/in
 import { type LmdbStateStore, openState, StateError } from '../state/index.js';
 import { SyncEngine } from '../sync/index.js';
 import { Vfs } from '../vfs/index.js';
-import { checkServer, createWebdavStore } from '../webdav/index.js';
+import { checkServer } from '../webdav/index.js';
+import { capacitySource } from './capacity.js';
+import { connect } from './connection.js';
 import { remoteUserError } from './errors.js';
 import { cacheUserError, mountUserError } from './failures.js';
+import type { LiveAuth } from './live-auth.js';
 import { type Preflight, preflight } from './preflight.js';
 import type { CloseReason, DaemonDeps, RunningDaemon, StopReport } from './types.js';
 
@@ -37,7 +39,6 @@ const CAPABILITIES_KEY = 'capabilities';
 const PROBED_AT_KEY = 'probedAtMs';
 /** A server is probed anew once a week: it may have been replaced by another. */
 const PROBE_EVERY_MS = 7 * 24 * 60 * 60 * 1000;
-const USER_AGENT = 'infinimount';
 
 /** Things to undo, last first. */
 class Undo {
@@ -81,15 +82,38 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
 
   const state = openTrees(checked.cache.dir, options, clock, logger);
   undo.add(() => state.close());
-  const store = makeStore(options, state, clock, logger);
-  undo.add(() => store.close());
+  const connection = connect(options, {
+    clock,
+    logger,
+    capabilities: {
+      known: (state.getMeta(CAPABILITIES_KEY) ?? {}) as Partial<Capabilities>,
+      save: (capabilities) => state.setMeta(CAPABILITIES_KEY, { ...capabilities }),
+    },
+  });
+  const { store } = connection;
+  undo.add(() => connection.close());
   await askServer(store, options, checked, logger);
   const { content, powerLoss } = await openBodies(checked.cache.dir, state, options, clock, logger);
   undo.add(() => content.close());
   inUse = true;
 
   const engine = new SyncEngine(
-    { state, content, store, clock, random: Math.random, log: subsystemLogger(logger, 'sync') },
+    {
+      state,
+      content,
+      store,
+      clock,
+      random: Math.random,
+      log: subsystemLogger(logger, 'sync'),
+      capacity: capacitySource({
+        store,
+        url: options.url,
+        rest: () => connection.auth.rest,
+        ca: options.extraCaPem,
+        clock,
+        log: subsystemLogger(logger, 'infinicloud'),
+      }),
+    },
     {
       hostName: hostname(),
       owner: { uid: options.uid, gid: options.gid, fileMode: options.fileMode, dirMode: options.dirMode },
@@ -106,6 +130,7 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
     clock,
     options: { readOnly: options.readOnly, sync: options.sync, volumeSizeBytes: options.volumeSizeBytes },
   });
+  connection.auth.onRenewed = () => engine.retryNow();
   engine.start({ powerLoss });
   undo.add(() => engine.close());
   undo.add(() => vfs.close());
@@ -123,7 +148,7 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
   );
   if (!options.readOnly) learn(store, state, clock, logger);
   deps.onReady?.({ url: options.url, mountPoint: kernel.mountPoint });
-  return new Daemon({ session, engine, undo, logger });
+  return new Daemon({ session, engine, auth: connection.auth, undo, logger });
 }
 
 function failIfEnded(end: SessionEnd): never {
@@ -135,33 +160,6 @@ function failIfEnded(end: SessionEnd): never {
       cause: end.reason === 'failed' ? end.error : undefined,
     },
   );
-}
-
-/** For servers that ask for no credentials. */
-const anonymous: AuthProvider = { authorize: () => ({}), onUnauthorized: () => false };
-
-function makeStore(options: MountOptions, state: LmdbStateStore, clock: Clock, logger: Logger): RemoteStore {
-  const auth = options.credentials === undefined ? anonymous : new BasicAuth(options.credentials);
-  const log = subsystemLogger(logger, 'webdav');
-  return createWebdavStore({
-    url: options.url,
-    auth,
-    userAgent: USER_AGENT,
-    clock,
-    random: Math.random,
-    insecureHttp: options.insecureHttp,
-    maxConnections: options.maxConnections,
-    timeouts: {
-      connectMs: options.connectTimeoutMs,
-      idleMs: options.readTimeoutMs,
-      headersMs: options.readTimeoutMs,
-    },
-    log,
-    capabilities: (state.getMeta(CAPABILITIES_KEY) ?? {}) as Partial<Capabilities>,
-    onCapabilities: (capabilities) => state.setMeta(CAPABILITIES_KEY, { ...capabilities }),
-    onSkippedEntry: (entry) => log.warn(entry, 'an entry of a listing cannot be shown'),
-    ...(options.extraCaPem === undefined ? {} : { ca: options.extraCaPem }),
-  });
 }
 
 /** A server that cannot be reached is no reason not to show what is known of it. */
@@ -312,6 +310,7 @@ function learn(store: RemoteStore, state: LmdbStateStore, clock: Clock, logger: 
 class Daemon implements RunningDaemon {
   readonly closed: Promise<CloseReason>;
   readonly #engine: SyncEngine;
+  readonly #auth: LiveAuth;
   readonly #undo: Undo;
   readonly #logger: Logger;
   #stopping: Promise<StopReport> | undefined;
@@ -320,10 +319,12 @@ class Daemon implements RunningDaemon {
   constructor(parts: {
     readonly session: FuseSession;
     readonly engine: SyncEngine;
+    readonly auth: LiveAuth;
     readonly undo: Undo;
     readonly logger: Logger;
   }) {
     this.#engine = parts.engine;
+    this.#auth = parts.auth;
     this.#undo = parts.undo;
     this.#logger = parts.logger;
     this.closed = new Promise((resolve) => {
@@ -336,6 +337,12 @@ class Daemon implements RunningDaemon {
 
   flush(signal: AbortSignal): Promise<void> {
     return this.#engine.drained(signal);
+  }
+
+  reload(): void {
+    this.#auth
+      .reload()
+      .catch((error: unknown) => this.#logger.error({ err: error }, 'could not read the credentials again'));
   }
 
   stop(): Promise<StopReport> {

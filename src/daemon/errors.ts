@@ -1,11 +1,13 @@
 /** Remote errors at the start of a mount, as a person has to read them: what is wrong, and what to do. */
 
+import { AuthError, authUserError } from '../auth/index.js';
 import { assertNever, quote, systemErrorCode, UserError } from '../base/index.js';
 import type { RemoteError } from '../remote/index.js';
 
 /** What the first request to the server's folder found. `url` is shown; it carries no credentials. */
 export function remoteUserError(error: RemoteError, url: string): UserError {
   const at = quote(url);
+  if (error.cause instanceof AuthError) return authUserError(error.cause, `log in to ${at}`);
   const cause = { cause: error };
   const status = error.status === undefined ? '' : ` (HTTP ${error.status})`;
   switch (error.code) {
@@ -60,7 +62,7 @@ export function remoteUserError(error: RemoteError, url: string): UserError {
       return new UserError(
         'not-webdav',
         `Cannot use ${at}: what answers there is not a WebDAV folder${status}`,
-        'Check the URL: it is not the address of the web pages, and often ends in /dav/ or /webdav/.',
+        'Check the URL: it is not the address of the web pages, and often ends in /dav/ or /webdav/. InfiniCLOUD answers so too while "Apps Connection" is off in MyPage.',
         cause,
       );
     case 'redirect-refused':

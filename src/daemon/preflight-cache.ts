@@ -86,7 +86,7 @@ export async function claimCache(request: CacheRequest): Promise<CacheClaim> {
     if (found === undefined) await requireUnused(dir);
     else requireOurs(found, request);
     await requireRoom(dir);
-    lock = takeLock(dir);
+    lock = await takeLock(dir);
     // Again: someone else may have made the cache before the lock was ours.
     const existing = await readIdentity(dir);
     if (existing === undefined) isNew = true;

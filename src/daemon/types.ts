@@ -35,6 +35,8 @@ export interface RunningDaemon {
   readonly closed: Promise<CloseReason>;
   /** Resolves when everything changed so far is on the server; rejects with the signal's reason. */
   flush(signal: AbortSignal): Promise<void>;
+  /** Reads the credentials again where they came from, and tries at once what waits for the server. */
+  reload(): void;
   /** Unmounts and closes; `closed` resolves too. Calling it again, or after the end, gives the same report. */
   stop(reason: 'signal' | 'request'): Promise<StopReport>;
 }

@@ -13,8 +13,9 @@ export function linkCount(file: FileRecord, view: StateView): number {
 
 /**
  * Lets a file with several names live on under another one: its present name passes to the alias's record, which the
- * caller then gives up like any other. What the server has passes along with the names; where the other name was never
- * uploaded, the file keeps what the server has of it (unless `baseGone`), so that a MOVE brings it there.
+ * caller then gives up like any other. What the server has, and what is under way to it, passes along with the names;
+ * where the other name was never uploaded, the file keeps what the server has of it (unless `baseGone`), so that a MOVE
+ * brings it there.
  * Returns the node that has the old name now, or undefined when the file has no other name.
  */
 export function passName(tx: StateTransaction, file: FileRecord, baseGone = false): Ino | undefined {
@@ -23,7 +24,11 @@ export function passName(tx: StateTransaction, file: FileRecord, baseGone = fals
     .find((node): node is AliasRecord => node?.kind === 'alias' && node.local !== undefined);
   if (alias === undefined) return undefined;
   const keepsBase = alias.base === undefined && !baseGone;
-  tx.put({ ...file, local: alias.local, base: keepsBase ? file.base : alias.base });
-  tx.put({ ...alias, local: file.local, base: keepsBase ? undefined : file.base });
+  tx.put({ ...file, local: alias.local, ...serverSide(keepsBase ? file : alias) });
+  tx.put({ ...alias, local: file.local, ...serverSide(keepsBase ? alias : file) });
   return alias.ino;
+}
+
+function serverSide({ base, remote, attempt }: FileRecord | AliasRecord) {
+  return { base, remote, attempt };
 }

@@ -76,11 +76,13 @@ export class CarryOut {
 
   async #put(op: Extract<Op, { kind: 'put' }>, signal: AbortSignal, progress: Progress): Promise<void> {
     const { ino, place } = op;
-    const node = this.#node(ino);
     const path = this.#path(place);
     if (op.replaces !== undefined) await this.#keepForReaders(op.replaces, signal);
-    if (node.kind === 'alias' && (await this.#copyOnServer(node.target, ino, place, op.replaces, signal)))
+    const asked = this.#node(ino);
+    if (asked.kind === 'alias' && (await this.#copyOnServer(asked.target, ino, place, op.replaces, signal)))
       return;
+    const node = this.#node(ino);
+    this.#checkUnwritten(node);
     const stopped = new AbortController();
     const either = AbortSignal.any([signal, stopped.signal]);
     const source = await nodeSource(node, this.#deps, () => stopped.abort());
@@ -160,7 +162,8 @@ export class CarryOut {
     if (file.base.gen !== file.gen || replaces !== undefined || node.base !== undefined) return false;
     const to = this.#path(place);
     const source = await refresher.look(from, signal);
-    if (source === undefined || !isSameVersion(file.base, source.entry)) {
+    if (!isSameFile(file.base, source)) {
+      await refresher.refresh(file.base.parent);
       throw new Superseded('what is to be copied has changed on the server', RELIST_MS);
     }
     try {
@@ -176,6 +179,15 @@ export class CarryOut {
       throw new Superseded('the copy is of another version');
     editor.confirm((confirm) => confirm.wrote(node, place, gen, size, seen.entry, undefined));
     return true;
+  }
+
+  /** A program may have begun to write while this waited for the server: half of what it writes is not sent. */
+  #checkUnwritten(node: NodeRecord): void {
+    const { usage, sessions } = this.#deps;
+    const file = node.kind === 'alias' ? this.#node(node.target) : node;
+    if (file.kind !== 'file' || sessions.isCopyDue(file.ino)) return;
+    if (file.writing || usage.hasWritableHandle(file.ino))
+      throw new Superseded('a program writes to the file again');
   }
 
   /** The version that must be on the server for the upload to be right; undefined: none at all. */
@@ -200,8 +212,7 @@ export class CarryOut {
     if (honoured === true && expected?.etag !== undefined) return { kind: 'match', etag: expected.etag };
     if (honoured === true && expected === undefined) return { kind: 'absent' };
     const seen = await this.#deps.refresher.look(path, signal);
-    const matches =
-      expected === undefined ? seen === undefined : seen !== undefined && isSameVersion(expected, seen.entry);
+    const matches = expected === undefined ? seen === undefined : isSameFile(expected, seen);
     if (!matches) {
       await this.#reconciler.decideOn(ino, place, seen, undefined, signal);
       throw new Superseded('the server has another version');
@@ -260,7 +271,7 @@ export class CarryOut {
     await this.#keepForReaders(replaced, signal);
     const expected = this.#node(replaced).base;
     const seen = await this.#deps.refresher.look(toPath, signal);
-    if (seen === undefined || (expected !== undefined && isSameVersion(expected, seen.entry))) return;
+    if (seen === undefined || (expected !== undefined && isSameFile(expected, seen))) return;
     await this.#reconciler.decideOn(ino, to, seen, undefined, signal);
     throw new Superseded('the server has another version under the new name');
   }
@@ -273,7 +284,8 @@ export class CarryOut {
     if (base === undefined) return;
     const condition = await this.#condition(base, path, ino, place, signal);
     try {
-      await store.remove(path, { signal, ...(condition.kind === 'match' ? { etag: condition.etag } : {}) });
+      const version = condition.kind === 'match' ? { etag: condition.etag } : {};
+      await store.remove(path, { directory: false, signal, ...version });
     } catch (error) {
       if (isRemoteError(error, 'changed')) return this.#reconciler.reconcile(ino, place, signal);
       if (!isRemoteError(error, 'not-found')) throw error;
@@ -366,6 +378,11 @@ export class CarryOut {
     if (path === undefined) throw new Superseded('the directory is not on the server yet');
     return path;
   }
+}
+
+/** Whether the server has the file of that version, and no directory in its place. */
+function isSameFile(expected: Base, seen: SeenEntry | undefined): boolean {
+  return seen?.entry.kind === 'file' && isSameVersion(expected, seen.entry);
 }
 
 /** Whether what is at the new name is what was at the old one. */

@@ -15,8 +15,8 @@ export type ConnectivityState =
 
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 60_000;
-const FIRST_UNAUTHORIZED_DELAY_MS = 15_000;
-const LONGEST_UNAUTHORIZED_DELAY_MS = 300_000;
+const FIRST_UNAUTHORIZED_DELAY_MS = 5_000;
+const LONGEST_UNAUTHORIZED_DELAY_MS = 60_000;
 /** While the credentials are in doubt, one request tries them; the others wait this long for what it finds. */
 const TRIAL_MS = 2_000;
 

@@ -88,6 +88,8 @@ export class Executor {
   /** When a node's present run of local changes began. */
   readonly #changingSinceMs = new Map<Ino, number>();
   readonly #openSinceMs = new Map<Ino, number>();
+  /** Files for which a program asked for a copy that is not due yet. */
+  readonly #copyPromised = new Set<Ino>();
   /** Blocking node -> nodes that wait for it. */
   readonly #blocked = new Map<Ino, Set<Ino>>();
   /** Nodes that wait for a path, with the trees they will claim, so that others do not get ahead for ever. */
@@ -172,10 +174,14 @@ export class Executor {
 
   /** Makes a node due at once, with what it waits for. */
   expedite(ino: Ino): void {
-    this.#schedule(ino, this.#clock.nowMs(), true);
-    const decision = this.#decide(ino);
-    if (decision.kind === 'wait')
-      for (const other of decision.on) this.#schedule(other, this.#clock.nowMs(), true);
+    const nowMs = this.#clock.nowMs();
+    const seen = new Set([ino]);
+    // Nodes that are added on the way are visited too.
+    for (const node of seen) {
+      this.#schedule(node, nowMs, true);
+      const decision = this.#decide(node);
+      if (decision.kind === 'wait') for (const other of decision.on) seen.add(other);
+    }
     this.#arm();
   }
 
@@ -188,11 +194,14 @@ export class Executor {
 
   /** A program asked for the file's safety while it goes on writing. */
   copyWanted(ino: Ino): void {
+    if (this.#copyPromised.has(ino)) return;
+    this.#copyPromised.add(ino);
     const since = this.#openSinceMs.get(ino);
     const nowMs = this.#clock.nowMs();
     if (since === undefined) this.#openSinceMs.set(ino, nowMs);
     const atMs = Math.max(nowMs + this.#options.uploadDelayMs, (since ?? 0) + this.#options.copyIntervalMs);
     this.#clock.after(Math.max(0, atMs - nowMs), () => {
+      this.#copyPromised.delete(ino);
       const node = this.#state.get(ino);
       if (this.#closed || node?.kind !== 'file' || !this.#context.hasWriter(ino)) return;
       this.#openSinceMs.set(ino, this.#clock.nowMs());
@@ -217,17 +226,19 @@ export class Executor {
 
   settled(ino: Ino): Promise<void> {
     if (this.#decide(ino).kind === 'clean') return Promise.resolve();
+    if (this.#closed) return Promise.reject(stopping());
     return new Promise((resolve, reject) => {
       const waiters = this.#settleWaiters.get(ino) ?? new Set();
       waiters.add({ resolve, reject });
       this.#settleWaiters.set(ino, waiters);
       // The close that waits for the upload is not what the upload may wait for.
-      if (this.#state.get(ino)?.kind === 'file') this.#sessions.allowCopy(ino);
+      this.#allowCopy(ino);
       this.expedite(ino);
     });
   }
 
   drained(): Promise<void> {
+    if (this.#closed) return Promise.reject(stopping());
     return new Promise((resolve, reject) => {
       this.#drainWaiters.add({ resolve, reject });
       for (const ino of this.pending()) this.#schedule(ino, this.#clock.nowMs(), true);
@@ -242,9 +253,8 @@ export class Executor {
     this.#due.disarm();
     for (const running of this.#running.values()) running.abort.abort();
     while (this.#running.size > 0) await new Promise<void>((resolve) => setImmediate(resolve));
-    const closed = new Error('the daemon is stopping');
-    for (const waiters of this.#settleWaiters.values()) for (const waiter of waiters) waiter.reject(closed);
-    for (const waiter of this.#drainWaiters) waiter.reject(closed);
+    const waiters = [...this.#settleWaiters.values()].flatMap((each) => [...each]);
+    for (const waiter of [...waiters, ...this.#drainWaiters]) waiter.reject(stopping());
   }
 
   #onCommit(changed: readonly Ino[]): void {
@@ -343,8 +353,15 @@ export class Executor {
       return;
     }
     this.#openSinceMs.set(ino, nowMs);
-    this.#sessions.allowCopy(ino);
+    this.#allowCopy(ino);
     this.#schedule(ino, nowMs);
+  }
+
+  /** What is copied for a further name is the file that it stands for. */
+  #allowCopy(ino: Ino): void {
+    const node = this.#state.get(ino);
+    if (node?.kind === 'alias') this.#sessions.allowCopy(node.target);
+    else if (node?.kind === 'file') this.#sessions.allowCopy(ino);
   }
 
   #tryStart(asked: Ino, op: Op, nowMs: number): void {
@@ -493,15 +510,21 @@ export class Executor {
     if (this.#again.delete(ino) || (!due && node !== undefined && isDirty(node, this.#state)))
       this.#schedule(ino, nowMs);
     this.#wake(ino, nowMs);
-    for (const other of this.#pathBlocked.keys()) this.#schedule(other, nowMs);
-    this.#pathBlocked.clear();
     if (this.#closed) return;
+    this.#retryPathBlocked(nowMs);
     this.#fillSlots(nowMs);
     this.#pump();
     this.#checkDrained();
   }
 
-  /** Nodes that waited for a free slot come first. */
+  /** Nodes that waited for a path had a slot already: they come before all others. */
+  #retryPathBlocked(nowMs: number): void {
+    const waiting = [...this.#pathBlocked.keys()];
+    this.#pathBlocked.clear();
+    for (const ino of waiting) if (!this.#due.has(ino)) this.#evaluate(ino, nowMs);
+  }
+
+  /** Nodes that waited for a free slot come before what becomes due now. */
   #fillSlots(nowMs: number): void {
     let left = this.#slotBlocked.size;
     for (const ino of this.#slotBlocked) {
@@ -545,4 +568,8 @@ export class Executor {
     for (const waiter of this.#drainWaiters) waiter.resolve();
     this.#drainWaiters.clear();
   }
+}
+
+function stopping(): Error {
+  return new Error('the daemon is stopping');
 }

@@ -169,8 +169,10 @@ export class Merge {
     const tx = this.#tx;
     if (node.kind === 'dir') return;
     if (isSameVersion(base, entry)) {
-      if (base.etag !== entry.etag || base.mtimeMs !== entry.mtimeMs || node.remote !== undefined) {
-        tx.put({ ...node, base: { ...base, ...versionOf(entry) }, remote: undefined });
+      // A tag that is known stays, since the body here goes by it.
+      const version = { ...versionOf(entry), etag: entry.etag ?? base.etag };
+      if (base.etag !== version.etag || base.mtimeMs !== entry.mtimeMs || node.remote !== undefined) {
+        tx.put({ ...node, base: { ...base, ...version }, remote: undefined });
         if (node.kind === 'file' && node.content === 'clean' && entry.etag !== undefined) {
           this.#effects.retag(node.ino, entry.etag);
         }

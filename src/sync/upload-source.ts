@@ -9,6 +9,7 @@ import type { UploadBody } from '../remote/index.js';
 import type { FileRecord, NodeRecord, StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
 import type { Fetcher } from './fetcher.js';
+import { Superseded } from './superseded.js';
 import type { WriteSessions } from './write-sessions.js';
 import { encodeXSym } from './xsym.js';
 
@@ -68,7 +69,10 @@ export async function nodeSource(
   content.acquireClean(file.ino, { etag: file.base?.etag, size: file.size });
   try {
     await fetcher.whole(file.ino);
-    return await fileSource(file, deps, stop);
+    const now = deps.state.get(file.ino);
+    if (now?.kind !== 'file' || now.gen !== file.gen)
+      throw new Superseded('the file was changed while it was fetched');
+    return await fileSource(now, deps, stop);
   } finally {
     content.release(file.ino);
   }

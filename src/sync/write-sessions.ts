@@ -3,7 +3,7 @@
  * and the change counts as a new content generation. And what is committed afterwards.
  */
 
-import type { Clock, Ino, Ns } from '../base/index.js';
+import { abortable, type Clock, type Ino, type Ns } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
 import type { FileRecord, StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
@@ -29,9 +29,13 @@ export class WriteSessions {
   readonly #usage: Usage;
   /** Files whose next write needs no preparation. */
   readonly #ready = new Set<Ino>();
-  /** The generation that an upload has begun with: the next change counts as another. */
-  readonly #sealed = new Map<Ino, number>();
-  readonly #readers = new Map<Ino, Reader>();
+  /**
+   * The generation that writing has begun here and that no upload has begun with: the next change is a part of it. Any
+   * other, such as one from before a crash, may be on the server already.
+   */
+  readonly #begun = new Map<Ino, number>();
+  /** A file and its further names may be uploaded side by side. */
+  readonly #readers = new Map<Ino, Set<Reader>>();
   /** Files open for writing that may be uploaded from a copy, with the time of the last copy. */
   readonly #copyDue = new Set<Ino>();
 
@@ -58,10 +62,11 @@ export class WriteSessions {
   }
 
   #prepare(file: Ino, keepBytes: number, signal: AbortSignal | undefined): Promise<void> | undefined {
-    const reader = this.#readers.get(file);
-    if (reader !== undefined) {
-      reader.stop?.();
-      return reader.done.then(() => this.beginWrite(file, keepBytes, signal));
+    const readers = this.#readers.get(file);
+    if (readers !== undefined) {
+      for (const reader of readers) reader.stop?.();
+      const done = Promise.all([...readers].map((reader) => reader.done));
+      return abortable(done, signal).then(() => this.beginWrite(file, keepBytes, signal));
     }
     const node = this.#state.get(file);
     if (node?.kind !== 'file') throw new Error(`inode ${file} is written to but is no file`);
@@ -77,13 +82,15 @@ export class WriteSessions {
         this.#content.toStaged(file);
       }
     }
-    this.#state.transact((tx) => tx.put(this.#asWriting(node)));
+    const writing = this.#asWriting(node);
+    this.#state.transact((tx) => tx.put(writing));
+    this.#begun.set(file, writing.gen);
     this.#ready.add(file);
     return undefined;
   }
 
   #asWriting(node: FileRecord): FileRecord {
-    const goesOn = node.writing && this.#sealed.get(node.ino) !== node.gen;
+    const goesOn = node.writing && this.#begun.get(node.ino) === node.gen;
     const gen = goesOn ? node.gen : node.gen + 1;
     return { ...node, content: 'staged', writing: true, gen };
   }
@@ -133,6 +140,7 @@ export class WriteSessions {
   /** A copy made earlier may already have brought everything to the server. */
   #settle(node: FileRecord): void {
     this.#copyDue.delete(node.ino);
+    this.#begun.delete(node.ino);
     if (node.content !== 'staged' || node.base === undefined || node.base.gen !== node.gen) return;
     const { etag } = node.base;
     this.#editor.confirm((_, tx) => tx.put({ ...node, content: 'clean' }));
@@ -141,18 +149,21 @@ export class WriteSessions {
 
   /** The body's content of this generation is about to be read for an upload. */
   seal(file: Ino, gen: number): void {
-    this.#sealed.set(file, gen);
+    if (this.#begun.get(file) === gen) this.#begun.delete(file);
     this.#ready.delete(file);
   }
 
   /** Registers who reads the body in place until `done` settles; writers stop it, or wait for it. */
   readWhile(file: Ino, done: Promise<void>, stop: (() => void) | undefined): void {
+    const readers = this.#readers.get(file) ?? new Set();
     const ended = () => {
-      if (this.#readers.get(file) === reader) this.#readers.delete(file);
+      readers.delete(reader);
+      if (readers.size === 0) this.#readers.delete(file);
     };
     // Who made the promise deals with its rejection.
     const reader: Reader = { stop, done: done.then(ended, ended) };
-    this.#readers.set(file, reader);
+    readers.add(reader);
+    this.#readers.set(file, readers);
     this.#ready.delete(file);
   }
 
@@ -171,7 +182,7 @@ export class WriteSessions {
   /** The node is gone. */
   forget(file: Ino): void {
     this.#ready.delete(file);
-    this.#sealed.delete(file);
+    this.#begun.delete(file);
     this.#copyDue.delete(file);
   }
 

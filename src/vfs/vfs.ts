@@ -4,6 +4,7 @@
  * a promise.
  */
 
+import { after, type MaybePromise } from '../base/index.js';
 import { AttributeOperations } from './attributes.js';
 import { VfsCore, type VfsDependencies, type VfsOptions } from './core.js';
 import { Directories } from './directory.js';
@@ -50,8 +51,9 @@ export class Vfs {
     return this.#core.handles.size;
   }
 
-  statfs(): VolumeStatistics {
-    return volumeStatistics(this.#core);
+  /** Waits a little for the server's figures, right after the start. */
+  statfs(): MaybePromise<VolumeStatistics> {
+    return after(this.#core.sync.quotaSettling(), () => volumeStatistics(this.#core));
   }
 
   /** syncfs(2): everything on this machine survives a power loss once it resolves. */

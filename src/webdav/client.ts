@@ -5,6 +5,7 @@
  */
 
 import { AuthType, createClient, getPatcher, type Response, type WebDAVClient } from 'webdav';
+import { makeError, type RequestSubject } from './error-map.js';
 import type { Reply } from './reply.js';
 import type { Exchange, Transport } from './transport.js';
 
@@ -68,8 +69,26 @@ export class DavClient {
       data: { passage },
       ...(exchange.signal === undefined ? {} : { signal: exchange.signal }),
     });
+    await refusePage(exchange.subject, passage.reply);
     return passage.reply;
   }
+}
+
+/**
+ * A captive portal, or a server under maintenance, answers every request by a page and 200. A change is then not taken
+ * as done: what is there has to be looked up. Servers that do as they are told say 201 or 204, with or without a page.
+ */
+async function refusePage(subject: RequestSubject, reply: Reply): Promise<void> {
+  const type = reply.headers['content-type'];
+  if (!subject.changes || reply.status !== 200 || !/^text\/html\b/i.test(type ?? '')) return;
+  await reply.discard();
+  throw makeError(subject, {
+    code: 'not-webdav',
+    found: `the server answered 200 with ${type}, which says nothing of the change`,
+    advice: 'check that the network asks for no login and the server is not under maintenance',
+    status: 200,
+    outcome: 'unknown',
+  });
 }
 
 /** Puts the routing in place; doing it again changes nothing. */

@@ -1,6 +1,7 @@
 /** Statuses and system error codes to RemoteError: the one place where an answer becomes a code. */
 
-import { isTlsCode, quote, systemErrorCode } from '../base/index.js';
+import { AuthError, type AuthErrorCode } from '../auth/index.js';
+import { assertNever, isTlsCode, quote, systemErrorCode } from '../base/index.js';
 import { type Outcome, RemoteError, type RemoteErrorCode, type RemotePath } from '../remote/index.js';
 import { type HeaderMap, parseRetryAfter } from './headers.js';
 
@@ -117,7 +118,7 @@ function meaningOfStatus(subject: RequestSubject, status: number, hasRetryAfter:
   }
   if (plain !== undefined) return plain;
   if (status >= 300 && status < 400)
-    return { code: 'redirect-refused', advice: 'use the URL that it points to' };
+    return { code: 'redirect-refused', advice: 'the password is sent nowhere else; check the URL' };
   if (status === 503 && hasRetryAfter) return { code: 'throttled' };
   if (status >= 500) return { code: 'server', advice: 'it is the server that has trouble' };
   if (status === 400 || status === 422) return { code: isListing ? 'protocol' : 'bad-name' };
@@ -139,6 +140,7 @@ export interface Progress {
 /** The error of an exchange that failed below HTTP. */
 export function exchangeError(subject: RequestSubject, error: unknown, progress: Progress): RemoteError {
   if (error instanceof RemoteError) return error;
+  if (error instanceof AuthError) return credentialsError(subject, error);
   const outcome: Outcome = subject.changes && progress.started && progress.sent ? 'unknown' : 'none';
   const base = { outcome, cause: error };
   if (error instanceof DeadlineError) {
@@ -179,6 +181,38 @@ export function exchangeError(subject: RequestSubject, error: unknown, progress:
       return makeError(subject, { ...base, code, found: `the answer is broken (${system})` });
     case 'aborted':
       return makeError(subject, { ...base, code, found: 'it was called off' });
+  }
+}
+
+/** No credentials could be had, or the server takes none of the kind: the request had no effect. */
+function credentialsError(subject: RequestSubject, error: AuthError): RemoteError {
+  return makeError(subject, {
+    code: meaningOfAuthCode(error.code),
+    found: error.found,
+    advice: error.advice,
+    cause: error,
+  });
+}
+
+function meaningOfAuthCode(code: AuthErrorCode): RemoteErrorCode {
+  switch (code) {
+    case 'unreachable':
+    case 'protocol':
+      return 'unreachable';
+    case 'tls':
+    case 'aborted':
+      return code;
+    case 'digest-only':
+    case 'scheme':
+    case 'login-required':
+    case 'client-refused':
+    case 'declined':
+    case 'expired':
+    case 'token-command':
+    case 'token-file':
+      return 'unauthorized';
+    default:
+      return assertNever(code);
   }
 }
 

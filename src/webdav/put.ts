@@ -32,6 +32,9 @@ export async function put(
   }
 }
 
+/** Well within the slack that versions are compared with. */
+const SHORT_UPLOAD_MS = 1_000;
+
 async function sendBody(
   context: DavContext,
   subject: RequestSubject,
@@ -40,6 +43,7 @@ async function sendBody(
   condition: Readonly<Record<string, string>>,
 ): Promise<WriteResult> {
   const { signal, onProgress, onSent } = options;
+  const beganAtMs = context.clock.nowMs();
   const reply = await context.client.send({
     subject,
     url: context.urls.urlOf(subject.path, false),
@@ -72,8 +76,11 @@ async function sendBody(
   const tag = parseTag(headers.etag);
   if (tag !== undefined) context.tags.note(tag);
   context.found.learn({ etagOnPut: tag !== undefined });
-  // Without a time of the file itself, the time of the answer is at most a moment later.
-  return { etag: tag?.etag, mtimeMs: parseHttpDate(headers['last-modified'] ?? headers.date) };
+  // Without a time of the file itself, the time of the answer is close to it; but mod_dav's is that of the request's
+  // begin, and of a long upload neither end tells when the file was put in place.
+  const isShort = context.clock.nowMs() - beganAtMs <= SHORT_UPLOAD_MS;
+  const time = headers['last-modified'] ?? (isShort ? headers.date : undefined);
+  return { etag: tag?.etag, mtimeMs: parseHttpDate(time) };
 }
 
 function conditionFailed(

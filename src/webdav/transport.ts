@@ -4,7 +4,7 @@
  */
 
 import type { AuthHeaders, AuthProvider } from '../auth/index.js';
-import type { Clock } from '../base/index.js';
+import { abortable, type Clock } from '../base/index.js';
 import { RemoteError, type UploadBody } from '../remote/index.js';
 import { ConnectionPool } from './connection-pool.js';
 import { exchangeError, makeError, type RequestSubject, statusError } from './error-map.js';
@@ -51,7 +51,12 @@ const CHANGE_REDIRECTS: ReadonlySet<number> = new Set([307, 308]);
 type Attempt =
   | { readonly kind: 'reply'; readonly reply: Reply }
   | { readonly kind: 'redirect'; readonly url: string }
-  | { readonly kind: 'unauthorized'; readonly sent: AuthHeaders; readonly error: RemoteError };
+  | {
+      readonly kind: 'unauthorized';
+      readonly sent: AuthHeaders;
+      readonly challenge: string | undefined;
+      readonly error: RemoteError;
+    };
 
 export class Transport {
   readonly #options: TransportOptions;
@@ -93,15 +98,30 @@ export class Transport {
         url = attempt.url;
         continue;
       }
-      const request = { method: subject.method, url };
-      const isNewer = mayTryAgain && (await this.#options.auth.onUnauthorized(request, attempt.sent));
-      if (!isNewer) throw attempt.error;
+      if (!mayTryAgain || !(await this.#hasNewer(exchange, url, attempt))) throw attempt.error;
       mayTryAgain = false;
     }
   }
 
   close(): Promise<void> {
     return this.#pool.close();
+  }
+
+  /** Whether there are newer credentials than those refused. */
+  async #hasNewer(
+    { subject, signal }: Exchange,
+    url: string,
+    { sent, challenge }: Extract<Attempt, { kind: 'unauthorized' }>,
+  ): Promise<boolean> {
+    const request = { method: subject.method, url };
+    try {
+      return await abortable(
+        Promise.resolve(this.#options.auth.onUnauthorized(request, sent, challenge)),
+        signal,
+      );
+    } catch (error) {
+      throw exchangeError(subject, error, { started: false, sent: false });
+    }
   }
 
   async #attempt(exchange: Exchange, url: string): Promise<Attempt> {
@@ -114,7 +134,8 @@ export class Transport {
     try {
       release = await this.#slots.acquire(watchdog.signal);
       meter.beginMs = clock.nowMs();
-      const credentials = await auth.authorize({ method: subject.method, url });
+      const request = { method: subject.method, url };
+      const credentials = await abortable(Promise.resolve(auth.authorize(request)), watchdog.signal);
       const answerMs = subject.changes ? timeouts.changeMs : timeouts.headersMs;
       watchdog.arm('connect', timeouts.connectMs);
       const { pathname, search } = new URL(url);
@@ -184,7 +205,9 @@ export class Transport {
     const followed = subject.changes ? CHANGE_REDIRECTS : READ_REDIRECTS;
     if (followed.has(status)) return { kind: 'redirect', url: this.#redirectTarget(subject, reply) };
     const error = statusError(subject, status, headers, this.#options.clock.nowMs());
-    if (status === 401) return { kind: 'unauthorized', sent: credentials, error };
+    if (status === 401) {
+      return { kind: 'unauthorized', sent: credentials, challenge: headers['www-authenticate'], error };
+    }
     throw error;
   }
 

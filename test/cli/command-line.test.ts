@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { OPTION_NAMES } from '../../src/config/index.js';
+import { FLAG_NAMES } from '../../src/config/index.js';
 import { run } from '../support/exec.js';
 import { INFINIMOUNT } from '../support/mount/index.js';
 
@@ -36,14 +36,14 @@ describe('help', () => {
 
   test('--help names the commands', async () => {
     const { stdout, code } = await infinimount('--help');
-    for (const command of ['mount', 'demo', 'completion'])
+    for (const command of ['mount', 'login', 'logout', 'config', 'doctor', 'demo', 'completion'])
       assert.match(stdout, new RegExp(`infinimount ${command}`));
     assert.equal(code, 0);
   });
 
   test('mount --help names every option', async () => {
     const { stdout, code } = await infinimount('mount', '--help');
-    for (const name of OPTION_NAMES) assert.match(stdout, new RegExp(`--${name}\\b`));
+    for (const name of FLAG_NAMES) assert.match(stdout, new RegExp(`--${name}\\b`));
     assert.equal(code, 0);
   });
 

@@ -19,6 +19,7 @@ test_components=(
   /usr/bin/setfattr:attr
   /usr/bin/rsync:rsync
   /usr/bin/openssl:openssl
+  /usr/bin/strace:strace
 )
 
 case "${1:-}" in

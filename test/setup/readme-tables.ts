@@ -16,10 +16,14 @@ function cell(text: string): string {
 
 function optionsTable(): string {
   const rows = OPTION_NAMES.map((name) => {
-    const { metavar, help, choices, defaultHelp, defaultText } = optionSpec(name);
+    const { metavar, help, choices, defaultHelp, defaultText, where } = optionSpec(name);
     const value = metavar === undefined ? '' : ` ${choices === undefined ? metavar : choices.join('|')}`;
-    const fallback = defaultHelp ?? (metavar === undefined ? 'off' : `\`${defaultText}\``);
-    return `| \`--${name}${cell(value)}\` | ${cell(help)} | ${fallback} | \`${environmentName(name)}\` |`;
+    const fallback =
+      defaultHelp ?? (metavar === undefined ? (defaultText === 'true' ? 'on' : 'off') : `\`${defaultText}\``);
+    const isFlag = where === undefined;
+    const shown = isFlag ? `--${name}${cell(value)}` : `${name} =${cell(value)}`;
+    const variable = isFlag ? `\`${environmentName(name)}\`` : 'in the file only';
+    return `| \`${shown}\` | ${cell(help)} | ${fallback} | ${variable} |`;
   });
   return ['| option | what it does | default | in the environment |', '|---|---|---|---|', ...rows].join(
     '\n',

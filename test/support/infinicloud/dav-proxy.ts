@@ -1,6 +1,13 @@
 /** Passes a WebDAV request on to the Apache behind the stand-in, streaming both bodies. It knows no account. */
 
-import { type IncomingHttpHeaders, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import {
+  type ClientRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -25,10 +32,8 @@ export async function forward(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   upstream: Upstream,
-  options: ForwardOptions,
+  { signal, uploadRate }: ForwardOptions,
 ): Promise<void> {
-  const { signal } = options;
-  const answered = new AbortController();
   const onward = request(upstream.origin + (incoming.url ?? '/'), {
     method: incoming.method,
     headers: requestHeaders(incoming.headers, upstream),
@@ -37,19 +42,33 @@ export async function forward(
   });
   const answer = new Promise<IncomingMessage>((resolve, reject) => {
     onward.once('response', resolve);
-    onward.once('error', reject);
+    onward.on('error', reject);
   });
   // A client that goes away in the middle of its body must not leave a finished file behind.
   incoming.once('close', () => {
     if (!incoming.complete) onward.destroy(new Error('the client went away'));
   });
-  const sending = pipeline(incoming, pace(options.uploadRate), onward, { signal: answered.signal });
   // What goes wrong while sending shows in the answer, which may also come before the body is through.
-  sending.catch(() => undefined);
+  send(incoming, onward, uploadRate).catch((error: Error) => onward.destroy(error));
   const response = await answer;
   outgoing.writeHead(response.statusCode ?? 502, answerHeaders(response.headers, upstream));
   await pipeline(response, outgoing);
-  answered.abort();
+}
+
+/** Sends the body on, as fast as `rate` and the receiver allow, and leaves `incoming` open for an answer to it. */
+async function send(
+  incoming: IncomingMessage,
+  onward: ClientRequest,
+  rate: number | undefined,
+): Promise<void> {
+  const closed = new Promise((resolve) => onward.once('close', resolve));
+  for await (const chunk of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    if (rate !== undefined)
+      await Promise.race([delay((chunk.length / rate) * 1000, undefined, { ref: false }), closed]);
+    if (onward.destroyed) return;
+    if (!onward.write(chunk)) await Promise.race([once(onward, 'drain'), closed]);
+  }
+  onward.end();
 }
 
 /** "send `Destination` with the same host and scheme as the request": another one stays, and the server refuses it. */
@@ -70,14 +89,4 @@ function answerHeaders(headers: IncomingHttpHeaders, upstream: Upstream): Incomi
   const { connection: _connection, 'keep-alive': _keepAlive, location, ...others } = headers;
   if (location === undefined) return others;
   return { ...others, location: location.replaceAll(upstream.origin, upstream.publicOrigin) };
-}
-
-/** Lets a body through at `rate` bytes a second. */
-function pace(rate: number | undefined): (body: AsyncIterable<Buffer>) => AsyncIterable<Buffer> {
-  return async function* paced(body) {
-    for await (const chunk of body) {
-      if (rate !== undefined) await delay((chunk.length / rate) * 1000);
-      yield chunk;
-    }
-  };
 }

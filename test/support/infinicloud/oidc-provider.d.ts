@@ -24,9 +24,10 @@ declare module 'oidc-provider' {
     readonly AccessToken: TokenModel;
     readonly ClientCredentials: TokenModel;
     callback(): (request: IncomingMessage, response: ServerResponse) => Promise<void>;
-    on(event: 'access_token.saved' | 'client_credentials.saved', listener: (token: StoredToken) => void): this;
+    on(
+      event: 'access_token.saved' | 'client_credentials.saved',
+      listener: (token: StoredToken) => void,
+    ): this;
     on(event: 'server_error', listener: (context: unknown, error: Error) => void): this;
   }
-
-  export default Provider;
 }

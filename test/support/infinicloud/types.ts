@@ -87,14 +87,17 @@ export interface InfiniCloud {
   /** `result` of the REST answers; 0 is success. */
   setRestResult(result: number): void;
   /** The API host takes no more connections, as when it is down. */
-  setApiHostUp(up: boolean): void;
+  setApiHostUp(up: boolean): Promise<void>;
   redirect(rule: RedirectRule | undefined): void;
   /** Bytes a second that the body of one upload is taken at; undefined for no limit. */
   setUploadRate(bytesPerSecond: number | undefined): void;
   /** No access token is good any more; with `cutUploads`, uploads under way get their 401 in the middle of the body. */
   expireAccessTokens(options?: { readonly cutUploads?: boolean }): Promise<void>;
-  /** Plays the person with a browser: opens the address that the client showed, logs in, consents, follows redirects. */
-  approve(url: string): Promise<void>;
+  /**
+   * Plays the person with a browser: opens the address that the client showed, types the code in where one is asked for,
+   * logs in, consents, follows redirects. Resolves with the last address, which is the redirect URI with the code in the authorization code flow.
+   */
+  approve(url: string, userCode?: string): Promise<URL>;
 
   stop(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

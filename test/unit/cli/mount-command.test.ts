@@ -11,6 +11,7 @@ function daemonThatEnds(reason: CloseReason, pendingUploads = 0): RunningDaemon 
   return {
     closed: Promise.resolve(reason),
     flush: async () => undefined,
+    reload: () => undefined,
     stop: async () => ({ pendingUploads }),
   };
 }
@@ -53,15 +54,20 @@ describe('arguments', () => {
     });
   });
 
-  test('a mount needs both words', () => {
+  test('a URL needs a directory, a profile may know its own', () => {
     assert.throws(() => requireTarget(undefined, undefined), {
       code: 'usage',
-      message: /the URL of the server is missing/,
+      message: /the URL of the server, or the name of a profile, is missing/,
     });
     assert.throws(() => requireTarget('https://h/', undefined), {
       code: 'usage',
       message: /the directory to mount on is missing/,
     });
+    assert.deepEqual(requireTarget('https://h/', 'd'), { url: 'https://h/', directory: 'd' });
+    assert.deepEqual(requireTarget('home', undefined), { profile: 'home' });
+    assert.deepEqual(requireTarget('home', 'd'), { profile: 'home', directory: 'd' });
+    // What cannot be the name of a profile is taken for a URL, and complained of as one.
+    assert.deepEqual(requireTarget('cloud.example', 'd'), { url: 'cloud.example', directory: 'd' });
   });
 });
 

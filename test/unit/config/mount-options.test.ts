@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { inspect } from 'node:util';
 import {
   checkServerUrl,
+  type MountOptions,
   type MountRequest,
   resolveMount,
   type Surroundings,
@@ -26,6 +27,11 @@ const surroundings: Surroundings = { environment: { HOME: '/home/me' }, workingD
 async function resolved(request: Partial<MountRequest>, around: Partial<Surroundings> = {}) {
   const full = { url: 'https://cloud.example/dav', directory: 'drive', flags: {}, ...request };
   return (await resolveMount(full, { ...surroundings, ...around })).mount;
+}
+
+/** The password of a mount that logs in with BASIC. */
+function passwordOf({ credentials }: MountOptions): string | undefined {
+  return credentials?.kind === 'basic' ? credentials.password.reveal() : undefined;
 }
 
 describe('URLs', () => {
@@ -90,7 +96,7 @@ describe('passwords', () => {
   test('the first line of the file, never printed', async () => {
     const file = write('good', 's3cret word\r\nsecond line\n');
     const mount = await resolved({ flags: { user: 'me', 'password-file': file } });
-    assert.equal(mount.credentials?.password.reveal(), 's3cret word');
+    assert.equal(passwordOf(mount), 's3cret word');
     assert.ok(!inspect(mount, { depth: 9 }).includes('s3cret'));
     assert.ok(!JSON.stringify(mount).includes('s3cret'));
   });
@@ -123,7 +129,7 @@ describe('passwords', () => {
       return 'typed';
     };
     const mount = await resolved({ flags: { user: 'me' } }, { askPassword });
-    assert.equal(mount.credentials?.password.reveal(), 'typed');
+    assert.equal(passwordOf(mount), 'typed');
     assert.deepEqual(questions, ['Password of me on cloud.example: ']);
     await assert.rejects(resolved({ flags: { user: 'me' } }), {
       code: 'password',
@@ -138,7 +144,7 @@ describe('passwords', () => {
     assert.equal((await resolved({})).credentials, undefined);
     await assert.rejects(resolved({ flags: { 'password-file': write('pw', 'x') } }), {
       code: 'usage',
-      message: /--user/,
+      message: /^Cannot use --password-file: no user name was given/,
     });
     await assert.rejects(resolved({ flags: { user: 'a:b' } }), { code: 'usage' });
   });
@@ -175,7 +181,7 @@ describe('the configuration file', () => {
     const mount = await config(
       'user = "me"\npassword = "pw"\nread-only = true\nmax-connections = 5\ncache-size = "1G"\n',
     );
-    assert.equal(mount.credentials?.password.reveal(), 'pw');
+    assert.equal(passwordOf(mount), 'pw');
     assert.deepEqual([mount.readOnly, mount.maxConnections, mount.cacheSizeBytes], [true, 5, 1024 ** 3]);
   });
 
@@ -186,9 +192,23 @@ describe('the configuration file', () => {
     });
   });
 
-  test('a password needs a private file; other options do not', async () => {
-    await assert.rejects(config('password = "pw"', 0o644), { code: 'config-file', message: /chmod 600/ });
-    assert.equal((await config('read-only = true', 0o644)).readOnly, true);
+  for (const mode of [0o644, 0o640, 0o620, 0o604]) {
+    test(`a file of mode ${mode.toString(8)} is refused with the command that mends it, whatever is in it`, async () => {
+      await assert.rejects(config('read-only = true', mode), {
+        code: 'config-file',
+        message: `Cannot use the configuration file "${join(home, 'config.toml')}": other users can read it (mode 0${mode.toString(8)}). Run: chmod 600 ${join(home, 'config.toml')}`,
+      });
+    });
+  }
+
+  const asRoot = { skip: process.getuid?.() === 0 ? false : 'needs root' };
+  test('a file of another user is refused with the command that mends it', asRoot, async () => {
+    const path = write('foreign.toml', 'read-only = true');
+    chownSync(path, 65_534, 65_534);
+    await assert.rejects(resolved({ configFile: path }), {
+      code: 'config-file',
+      message: `Cannot use the configuration file "${path}": it belongs to user 65534, and you are user 0. Run: chown 0 ${path}`,
+    });
   });
 
   test('what is no TOML is named by line, without quoting it', async () => {

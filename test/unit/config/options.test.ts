@@ -11,7 +11,7 @@ import {
   type OptionSpec,
 } from '../../../src/config/option-kinds.js';
 import { environmentName, OPTION_NAMES, optionSpec } from '../../../src/config/options.js';
-import { resolveOptions } from '../../../src/config/sources.js';
+import { type OptionTexts, resolveOptions } from '../../../src/config/sources.js';
 
 const common = { group: 'Mount', help: 'help' } as const;
 
@@ -80,14 +80,22 @@ describe('the option table', () => {
 });
 
 describe('where values come from', () => {
-  const file = { path: '/c.toml', values: { 'max-connections': '3', 'cache-size': '1G', user: 'file' } };
+  const section = (values: OptionTexts, lines: Readonly<Record<string, number>> = {}) => ({ values, lines });
+  const file = {
+    path: '/c.toml',
+    sections: [
+      section({ 'max-connections': '3', 'cache-size': '1G', user: 'profile' }),
+      section({ user: 'top', 'upload-delay': '1s' }),
+    ],
+  };
   const environment = { INFINIMOUNT_MAX_CONNECTIONS: '2', INFINIMOUNT_CACHE_SIZE: '2G' };
 
-  test('flags before environment before file before default', () => {
-    const values = resolveOptions({ flags: { 'max-connections': '1' }, environment, file });
+  test('flags before environment before profile before the top of the file before default', () => {
+    const { values } = resolveOptions({ flags: { 'max-connections': '1' }, environment, file });
     assert.equal(values['max-connections'], 1);
     assert.equal(values['cache-size'], 2 * 1024 ** 3);
-    assert.equal(values.user, 'file');
+    assert.equal(values.user, 'profile');
+    assert.equal(values['upload-delay'], 1000);
     assert.equal(values.sync, 'write-back');
     assert.equal(values['ca-file'], undefined);
   });
@@ -104,9 +112,46 @@ describe('where values come from', () => {
       message: /^Cannot use INFINIMOUNT_UID="x": /,
     });
     assert.throws(
-      () => resolveOptions({ flags: {}, environment: {}, file: { path: '/c.toml', values: { uid: 'x' } } }),
-      { code: 'config-file', message: /^Cannot use uid = "x" in "\/c\.toml": / },
+      () =>
+        resolveOptions({
+          flags: {},
+          environment: {},
+          file: { path: '/c.toml', sections: [section({ uid: 'x' }, { uid: 3 })] },
+        }),
+      { code: 'config-file', message: /^Cannot use uid = "x" in "\/c\.toml", line 3: / },
     );
+  });
+
+  test('of options that say one thing, the first source with one of them counts', () => {
+    const inFile = {
+      path: '/c.toml',
+      sections: [section({ password: 'a' }), section({ 'password-command': 'b' })],
+    };
+    const { values } = resolveOptions({ flags: { 'password-file': '/f' }, environment: {}, file: inFile });
+    assert.deepEqual(
+      [values['password-file'], values.password, values['password-command']],
+      ['/f', undefined, undefined],
+    );
+    const profile = resolveOptions({ flags: {}, environment: {}, file: inFile }).values;
+    assert.equal(profile.password?.reveal(), 'a');
+    assert.equal(profile['password-command'], undefined);
+  });
+
+  test('two of them in one source are an error that shows no secret', () => {
+    const both = section({ password: 's3cret', 'password-file': '/f' }, { password: 2, 'password-file': 3 });
+    assert.throws(
+      () => resolveOptions({ flags: {}, environment: {}, file: { path: '/c.toml', sections: [both] } }),
+      {
+        code: 'config-file',
+        message:
+          'Cannot use password-file in "/c.toml", line 3: it says the same as password in "/c.toml", line 2. Leave one of them out.',
+      },
+    );
+  });
+
+  test('what stands in a file only is not taken from the environment', () => {
+    const { values } = resolveOptions({ flags: {}, environment: { INFINIMOUNT_PASSWORD: 'x' } });
+    assert.equal(values.password, undefined);
   });
 });
 

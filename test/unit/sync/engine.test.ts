@@ -134,6 +134,46 @@ describe('upward', () => {
     assert.deepEqual(changes(world), ['move /a -> /b']);
   });
 
+  test('a name goes while another name of the file is uploaded: what was sent counts for the right name', async () => {
+    for (const fault of [undefined, { kind: 'after', code: 'interrupted' }] as const) {
+      const world = await makeWorld();
+      await world.write('/a', 'one');
+      await world.link('/a', '/b');
+      await settle(world);
+      await world.write('/a', 'two, longer');
+      let unlinked: Promise<void> | undefined;
+      world.remote.setPlan(({ verb, path }) => {
+        if (verb !== 'write' || path !== '/b' || unlinked !== undefined) return undefined;
+        unlinked = world.unlink('/a');
+        return fault;
+      });
+      await settle(world, 10_000);
+      assert.ok(unlinked);
+      await world.converge();
+      assert.deepEqual(world.server.textTree(), { '/b': 'two, longer' });
+      assert.deepEqual(await world.localTree(), { '/b': 'two, longer' });
+      world.check();
+    }
+  });
+
+  test('a name goes while it is moved, and another name of the file stays', async () => {
+    const world = await makeWorld();
+    await world.write('/a', 'one');
+    await world.link('/a', '/b');
+    await settle(world);
+    await world.rename('/a', '/c');
+    let unlinked: Promise<void> | undefined;
+    world.remote.setPlan(({ verb }) => {
+      if (verb === 'move') unlinked ??= world.unlink('/c');
+      return undefined;
+    });
+    await settle(world, 10_000);
+    assert.ok(unlinked);
+    await world.converge();
+    assert.deepEqual(world.server.textTree(), { '/b': 'one' });
+    assert.deepEqual(await world.localTree(), { '/b': 'one' });
+  });
+
   test('a symbolic link goes up as a Minshall-French file and comes back as a link', async () => {
     const world = await makeWorld();
     const { parent, name } = world.split('/l');

@@ -131,15 +131,27 @@ describe('statfs', () => {
     const world = makeWorld({ volumeSizeBytes: 1 << 30 });
     world.sync.quotaAnswer = { used: 40_960, available: 81_920 };
     put(world, ROOT_INO, 'f', 'x'.repeat(8192));
-    const { blockSize, totalBlocks, freeBlocks, availableBlocks, nameMax } = world.vfs.statfs();
+    const { blockSize, totalBlocks, freeBlocks, availableBlocks, nameMax } = now(world.vfs.statfs());
     assert.deepEqual([blockSize, totalBlocks, freeBlocks, availableBlocks, nameMax], [4096, 30, 18, 18, 255]);
     world.sync.quotaAnswer = { used: 122_880, available: 4096 };
-    assert.equal(world.vfs.statfs().freeBlocks, 0);
+    assert.equal(now(world.vfs.statfs()).freeBlocks, 0);
+  });
+
+  test('right after the start, once the server has told its figures', async () => {
+    const world = makeWorld();
+    let settle: () => void = () => undefined;
+    world.sync.quotaPending = new Promise((resolve) => {
+      settle = resolve;
+    });
+    const answer = world.vfs.statfs();
+    world.sync.quotaAnswer = { used: 0, available: 40_960 };
+    settle();
+    assert.equal((await answer).totalBlocks, 10);
   });
 
   test('from the configuration, or large: never full because nobody knows', () => {
-    assert.equal(makeWorld({ volumeSizeBytes: 40_960 }).vfs.statfs().freeBlocks, 10);
-    const unknown = makeWorld().vfs.statfs();
+    assert.equal(now(makeWorld({ volumeSizeBytes: 40_960 }).vfs.statfs()).freeBlocks, 10);
+    const unknown = now(makeWorld().vfs.statfs());
     assert.equal(unknown.freeBlocks, UNKNOWN_VOLUME_BYTES / 4096);
   });
 });

@@ -69,6 +69,7 @@ export class FakeSync implements Sync {
   /** What `settled` rejects with. */
   settleError: unknown;
   quotaAnswer: Quota | undefined;
+  quotaPending: Promise<void> | undefined;
   usage: Usage | undefined;
   readonly listeners: ((event: Invalidation) => void)[] = [];
   readonly #state: MemoryStateStore;
@@ -163,6 +164,10 @@ export class FakeSync implements Sync {
 
   quota(): Quota | undefined {
     return this.quotaAnswer;
+  }
+
+  quotaSettling(): Promise<void> | undefined {
+    return this.quotaPending;
   }
 
   /** The calls of one kind, and forgets all. */

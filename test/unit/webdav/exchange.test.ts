@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { Secret } from '../../../src/base/index.js';
-import { REMOTE_ROOT, type RemotePath } from '../../../src/remote/index.js';
+import { isRemoteError, REMOTE_ROOT, type RemotePath } from '../../../src/remote/index.js';
 import { checkServer } from '../../../src/webdav/index.js';
 import { bodyOf, collect, listAll, put, rejectsWith } from '../../contract/helpers.js';
 import {
@@ -130,6 +130,41 @@ describe('credentials', () => {
       [5, 5],
     );
   });
+});
+
+test('the time of an answer is that of the file after a short upload only', async () => {
+  const date = 'Mon, 23 Nov 2026 10:00:00 GMT';
+  const { store, clock } = await rigWith([{ action: { kind: 'answer', status: 201, headers: { date } } }]);
+  for (const [tookMs, mtimeMs] of [
+    [100, Date.parse(date)],
+    [10_000, undefined],
+  ] as const) {
+    const body = {
+      size: 4,
+      open: () => {
+        clock.pass(tookMs);
+        return Buffer.from('text');
+      },
+    };
+    const result = await store.write(FILE, body, { condition: { kind: 'any' } });
+    assert.equal(result.mtimeMs, mtimeMs, `${tookMs} ms`);
+  }
+});
+
+test('a page where a change was asked for leaves it open whether the change was made', async () => {
+  const { store } = await rigWith([{ action: faults.htmlPage }]);
+  const calls = {
+    PUT: () => store.write(FILE, bodyOf('text'), { condition: { kind: 'any' } }),
+    MKCOL: () => store.makeDirectory(DIR),
+    MOVE: () => store.move(FILE, DIR, { overwrite: true, directory: false }),
+    COPY: () => store.copy(FILE, DIR, { overwrite: true, directory: false }),
+    DELETE: () => store.remove(FILE, { directory: false }),
+  };
+  for (const [verb, call] of Object.entries(calls)) {
+    const error: unknown = await call().catch((cause: unknown) => cause);
+    assert.ok(isRemoteError(error, 'not-webdav'), verb);
+    assert.equal(error.outcome, 'unknown', verb);
+  }
 });
 
 describe('checkServer', () => {

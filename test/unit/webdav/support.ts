@@ -12,7 +12,7 @@ export interface ArmedTimer {
   cancelled: boolean;
 }
 
-/** Time passes only when a timer is fired. */
+/** Time passes only when a timer is fired, or by {@link HandFiredClock.pass}. */
 export class HandFiredClock implements Clock {
   readonly #timers: ArmedTimer[] = [];
   readonly #watchers = new Set<() => void>();
@@ -35,6 +35,11 @@ export class HandFiredClock implements Clock {
         timer.cancelled = true;
       },
     };
+  }
+
+  /** Lets time pass without firing a timer. */
+  pass(ms: number): void {
+    this.#nowMs += ms;
   }
 
   /** Waits until a timer of a delay within the bounds is armed, and fires it. Gives its delay. */

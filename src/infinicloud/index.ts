@@ -1,0 +1,3 @@
+export * from './api.js';
+export * from './api-key.js';
+export * from './errors.js';

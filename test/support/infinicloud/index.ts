@@ -1,0 +1,2 @@
+export { startInfiniCloud } from './stand-in.js';
+export type * from './types.js';

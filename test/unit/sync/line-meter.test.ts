@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { LineMeter } from '../../../src/sync/line-meter.js';
+
+const MIB = 1024 * 1024;
+
+function measured(roundTripMs: number, bytesPerMs: number): LineMeter {
+  const meter = new LineMeter();
+  for (let time = 0; time < 60; time += 1) {
+    meter.noteRoundTrip(roundTripMs);
+    meter.noteTransfer(bytesPerMs * 1_000, 1_000);
+  }
+  return meter;
+}
+
+describe('LineMeter', () => {
+  test('has something to say before anything was measured', () => {
+    assert.equal(new LineMeter().bytesPerRoundTrip, 200_000);
+  });
+
+  test('comes to what the line is, far or near, thick or thin', () => {
+    for (const [roundTripMs, bytesPerMs] of [
+      [100, 12_500],
+      [1, 100_000],
+      [300, 125],
+    ] as const) {
+      const product = measured(roundTripMs, bytesPerMs).bytesPerRoundTrip;
+      assert.ok(Math.abs(product / (roundTripMs * bytesPerMs) - 1) < 0.01, `${product}`);
+    }
+  });
+
+  test('one outlier does not decide', () => {
+    const meter = measured(20, 10_000);
+    meter.noteRoundTrip(10_000);
+    assert.ok(meter.roundTripMs < 2_600);
+    assert.ok(meter.roundTripMs > 20);
+  });
+
+  test('small transfers say nothing of the bandwidth, and one in no time is no division by zero', () => {
+    const meter = new LineMeter();
+    meter.noteTransfer(1_000, 5_000);
+    assert.equal(meter.bytesPerRoundTrip, 200_000);
+    meter.noteTransfer(MIB, 0);
+    assert.ok(Number.isFinite(meter.bytesPerRoundTrip));
+  });
+});
