@@ -6,7 +6,7 @@
  * is streamed from the start.
  */
 
-import { abortable, type Clock, type Ino, type Log, sleep } from '../base/index.js';
+import { type Clock, type Ino, type Log, sleep } from '../base/index.js';
 import type { Body, ContentStore } from '../content/index.js';
 import {
   isRemoteError,
@@ -107,10 +107,10 @@ export class Fetcher {
     } catch (error) {
       return Promise.reject(error);
     }
-    const waiting = this.#waitFor(fetch, start, stop);
+    const waiting = this.#waitFor(fetch, start, stop, signal);
     this.#launch(file, body, fetch, start, stop);
     this.#readAhead(file, body, fetch, stop);
-    return abortable(waiting, signal);
+    return waiting;
   }
 
   /** Makes the whole file present. */
@@ -125,6 +125,11 @@ export class Fetcher {
       fetch.windowBytes = WINDOW_MAX_BYTES;
       await this.present(file, gap.start, end, signal);
     }
+  }
+
+  /** Whether the body still is what the file's reader reads: not replaced, and not emptied to be written anew. */
+  #isCurrent(file: Ino, body: Body): boolean {
+    return this.#content.peek(file) === body && body.kind === 'clean';
   }
 
   #fetchOf(file: Ino): FileFetch {
@@ -144,21 +149,28 @@ export class Fetcher {
     this.#fetches.delete(file);
   }
 
-  #waitFor(fetch: FileFetch, start: number, end: number): Promise<void> {
+  #waitFor(fetch: FileFetch, start: number, end: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
+      const onAbort = () => waiter.reject(signal?.reason);
+      const done = () => {
+        fetch.waiters.delete(waiter);
+        signal?.removeEventListener('abort', onAbort);
+      };
       const waiter: Waiter = {
         start,
         end,
         resolve: () => {
-          fetch.waiters.delete(waiter);
+          done();
           resolve();
         },
         reject: (error) => {
-          fetch.waiters.delete(waiter);
+          done();
           reject(error);
         },
       };
       fetch.waiters.add(waiter);
+      if (signal?.aborted) onAbort();
+      else signal?.addEventListener('abort', onAbort, { once: true });
     });
   }
 
@@ -286,7 +298,7 @@ export class Fetcher {
     const streamBegan = this.#clock.nowMs();
     let moved = 0;
     for await (const chunk of answer.chunks) {
-      if (this.#closed || this.#content.peek(file) !== body) return;
+      if (this.#closed || !this.#isCurrent(file, body)) return;
       body.fill(at, chunk);
       at += chunk.length;
       moved += chunk.length;
@@ -330,7 +342,7 @@ export class Fetcher {
       const gap = body.firstGap(waiter.start, waiter.end);
       if (gap === undefined || this.#coveredUntil(fetch, gap.start) > gap.start) continue;
       if (error !== undefined) waiter.reject(error);
-      else if (this.#closed || this.#content.peek(file) !== body) waiter.reject(this.#outdated(file));
+      else if (this.#closed || !this.#isCurrent(file, body)) waiter.reject(this.#outdated(file));
       else this.#launch(file, body, fetch, gap.start, waiter.end);
     }
     if (error !== undefined && !flight.abort.signal.aborted && !isRemoteError(error)) {

@@ -22,10 +22,6 @@ export class LineMeter {
     this.#bytesPerMs += WEIGHT * (bytes / Math.max(1, elapsedMs) - this.#bytesPerMs);
   }
 
-  get roundTripMs(): number {
-    return this.#roundTripMs;
-  }
-
   /** Bandwidth x round trip, in bytes. */
   get bytesPerRoundTrip(): number {
     return Math.ceil(this.#bytesPerMs * this.#roundTripMs);

@@ -4,7 +4,7 @@
  */
 
 import { abortable, type Clock, type Ino, type Ns } from '../base/index.js';
-import type { ContentStore } from '../content/index.js';
+import { ContentError, type ContentStore } from '../content/index.js';
 import type { FileRecord, StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
 import type { Fetcher } from './fetcher.js';
@@ -193,18 +193,40 @@ export class WriteSessions {
    */
   recover(powerLoss: boolean): readonly Ino[] {
     const suspect: FileRecord[] = [];
+    const uploaded: FileRecord[] = [];
     for (const ino of this.#state.dirty()) {
       const node = this.#state.get(ino);
       if (node?.kind !== 'file' || node.content !== 'staged') continue;
-      if (node.writing || (powerLoss && !this.#isWholeOnDisk(node))) suspect.push(node);
+      if (node.base?.gen === node.gen) uploaded.push(node);
+      else if (node.writing || !this.#isThere(node) || (powerLoss && !this.#isWholeOnDisk(node)))
+        suspect.push(node);
     }
     for (const node of suspect) {
-      const onDisk = this.#content.acquireStaged(node.ino).statSync();
-      this.#content.release(node.ino);
-      const found = { size: onDisk.size, mtime: onDisk.mtimeNs, ctime: this.#clock.nowNs() };
-      this.#editor.confirm((_, tx) => tx.put({ ...node, ...found, writing: false, interrupted: true }));
+      this.#editor.confirm((_, tx) =>
+        tx.put({ ...node, ...this.#onDisk(node), writing: false, interrupted: true }),
+      );
     }
+    for (const node of uploaded) if (this.#isThere(node)) this.#settle({ ...node, writing: false });
     return suspect.map((node) => node.ino);
+  }
+
+  #isThere(node: FileRecord): boolean {
+    try {
+      this.#content.acquireStaged(node.ino);
+    } catch (error) {
+      if (error instanceof ContentError && error.code === 'lost') return false;
+      throw error;
+    }
+    this.#content.release(node.ino);
+    return true;
+  }
+
+  /** Size and time as the backing file has them; a file that is lost keeps what its record says. */
+  #onDisk(node: FileRecord): Partial<FileRecord> {
+    if (!this.#isThere(node)) return {};
+    const { size, mtimeNs } = this.#content.acquireStaged(node.ino).statSync();
+    this.#content.release(node.ino);
+    return { size, mtime: mtimeNs, ctime: this.#clock.nowNs() };
   }
 
   /** A file whose end was never written out is shorter than its record says, or has a hole where there was none. */

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import type { AuthHeaders } from '../../../src/auth/index.js';
+import { AuthError, type AuthHeaders, FileTokenStore } from '../../../src/auth/index.js';
 import { Secret, silentLog, type Timer, UserError } from '../../../src/base/index.js';
-import type { BasicLogin, CredentialSource } from '../../../src/config/index.js';
+import type { BasicLogin, CredentialSource, OAuth2Login } from '../../../src/config/index.js';
 import { LiveAuth } from '../../../src/daemon/live-auth.js';
 import { waitUntil } from '../../support/exec.js';
 import { ManualClock } from '../../support/manual-clock.js';
@@ -145,6 +146,61 @@ describe('credentials that change', () => {
       return clock.pending === 0;
     });
     assert.equal(source.reads, 1);
+  });
+
+  test('when told to, they are read however recently that was done, and what waits is told', async () => {
+    const source = new Source();
+    const { auth, renewals } = make(source);
+    assert.equal(await auth.onUnauthorized(REQUEST, await auth.authorize(REQUEST)), false);
+    source.now = login('new');
+    await auth.reload();
+    assert.equal(await passwordOf(auth), 'new');
+    assert.equal(renewals(), 1);
+  });
+
+  test('a login that is done while there is none is taken up', async () => {
+    const credentials: OAuth2Login = {
+      kind: 'oauth2',
+      user: undefined,
+      issuer: 'https://issuer.example',
+      tokenEndpoint: undefined,
+      deviceAuthorizationEndpoint: undefined,
+      authorizationEndpoint: undefined,
+      clientId: 'c',
+      clientSecret: undefined,
+      scope: undefined,
+      grant: 'device',
+      tokenFile: join(mkdtempSync(join(home, 'login-')), 'tokens.json'),
+    };
+    const clock = new ManualClock();
+    const source: CredentialSource = {
+      files: [credentials.tokenFile],
+      read: async () => ({ credentials, rest: undefined }),
+    };
+    const auth = new LiveAuth(
+      { credentials, rest: undefined, source },
+      { clock, log: silentLog, ca: undefined },
+    );
+    let renewals = 0;
+    auth.onRenewed = () => {
+      renewals += 1;
+    };
+    await assert.rejects(async () => auth.authorize(REQUEST), AuthError);
+    // A login takes longer than a look at the file.
+    await stat(credentials.tokenFile).catch(() => undefined);
+    await new FileTokenStore(credentials.tokenFile).save({
+      issuedTo: JSON.stringify([credentials.issuer, credentials.clientId]),
+      accessToken: new Secret('token'),
+      issuedAtMs: clock.nowMs(),
+      expiresAtMs: undefined,
+      refreshToken: undefined,
+    });
+    await waitUntil('the login to be found', async () => {
+      await clock.advance(2_000);
+      return renewals === 1;
+    });
+    assert.deepEqual(await auth.authorize(REQUEST), { authorization: 'Bearer token' });
+    auth.close();
   });
 
   test('what was typed cannot be read again', async () => {
