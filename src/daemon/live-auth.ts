@@ -122,7 +122,19 @@ export class LiveAuth implements AuthProvider {
 
   #refused(): void {
     this.#refusedAtMs = this.#deps.clock.nowMs();
+    if (this.#seen === undefined && this.#source !== undefined) this.#noteState(this.#source);
     this.#watch();
+  }
+
+  /** From what state on a change is one: that of now, where the files were never read again. */
+  #noteState(source: CredentialSource): void {
+    stateOf(source.files)
+      .then((state) => {
+        this.#seen ??= state;
+      })
+      .catch((error: unknown) => {
+        this.#deps.log.error({ err: error }, 'the files of the credentials cannot be watched');
+      });
   }
 
   #watch(): void {

@@ -44,60 +44,51 @@ class Wanderer {
   }
 
   #step(): void {
-    const random = this.#random;
+    const acts: readonly (readonly [weight: number, act: () => void])[] = [
+      [2, () => this.#call('mkdir', (path) => fs.mkdirSync(path))],
+      [4, () => this.#write()],
+      [1, () => this.#append()],
+      [1, () => this.#call('unlink', (path) => fs.unlinkSync(path))],
+      [1, () => this.#call('rmdir', (path) => fs.rmdirSync(path))],
+      [3, () => this.#callTwo('rename', (path, other) => fs.renameSync(path, other))],
+      [1, () => this.#renameWith(RENAME_EXCHANGE)],
+      [1, () => this.#renameWith(RENAME_NOREPLACE)],
+      [1, () => this.#symlink()],
+      [1, () => this.#callTwo('link', linkFile)],
+      [1, () => this.#call('readdir', (path) => fs.readdirSync(path).sort())],
+      [1, () => this.#call('read', (path) => fs.readFileSync(path, 'latin1'))],
+      [1, () => this.#truncate()],
+      [1, () => this.#handle()],
+      [1, () => this.#call('stat', statOf)],
+    ];
+    let at = this.#random.below(acts.reduce((sum, [weight]) => sum + weight, 0));
+    for (const [weight, act] of acts) {
+      if (at < weight) {
+        act();
+        return;
+      }
+      at -= weight;
+    }
+  }
+
+  #call(name: string, call: (path: string) => unknown): void {
+    const path = this.#path();
+    this.#both(`${name} ${path}`, (root) => call(join(root, path)));
+  }
+
+  #callTwo(name: string, call: (path: string, other: string) => unknown): void {
     const path = this.#path();
     const other = this.#path();
-    switch (random.below(20)) {
-      case 0:
-      case 1:
-        return this.#both(`mkdir ${path}`, (root) => fs.mkdirSync(join(root, path)));
-      case 2:
-      case 3:
-      case 4:
-      case 5:
-        return this.#write(path, random.chance(0.03) ? 1_500_000 : 1 + random.below(3_000));
-      case 6:
-        return this.#append(path);
-      case 7:
-        return this.#both(`unlink ${path}`, (root) => fs.unlinkSync(join(root, path)));
-      case 8:
-        return this.#both(`rmdir ${path}`, (root) => fs.rmdirSync(join(root, path)));
-      case 9:
-      case 10:
-      case 11:
-        return this.#both(`rename ${path} ${other}`, (root) =>
-          fs.renameSync(join(root, path), join(root, other)),
-        );
-      case 12: {
-        const flag = random.pick([RENAME_EXCHANGE, RENAME_NOREPLACE]) ?? 0;
-        return this.#both(`renameat2 ${path} ${other} ${flag}`, (root) =>
-          renameat2(join(root, path), join(root, other), flag),
-        );
-      }
-      case 13:
-        return this.#symlink(path);
-      case 14:
-        return this.#both(`link ${path} ${other}`, (root) => {
-          // A link to a symbolic link is not supported on the server, and so not tried here.
-          if (fs.lstatSync(join(root, path)).isSymbolicLink()) return;
-          fs.linkSync(join(root, path), join(root, other));
-        });
-      case 15:
-        return this.#both(`readdir ${path}`, (root) => fs.readdirSync(join(root, path)).sort());
-      case 16:
-        return this.#both(`read ${path}`, (root) => fs.readFileSync(join(root, path), 'latin1'));
-      case 17: {
-        const size = random.below(5_000);
-        return this.#both(`truncate ${path} ${size}`, (root) => fs.truncateSync(join(root, path), size));
-      }
-      case 18:
-        return this.#handle(path);
-      default:
-        return this.#both(`stat ${path}`, (root) => {
-          const { mode, size } = fs.lstatSync(join(root, path));
-          return { mode, size: (mode & 0o170000) === 0o040000 ? 0 : size };
-        });
-    }
+    this.#both(`${name} ${path} ${other}`, (root) => call(join(root, path), join(root, other)));
+  }
+
+  #renameWith(flag: number): void {
+    this.#callTwo(`renameat2 ${flag}`, (path, other) => renameat2(path, other, flag));
+  }
+
+  #truncate(): void {
+    const size = this.#random.below(5_000);
+    this.#call(`truncate ${size}`, (path) => fs.truncateSync(path, size));
   }
 
   #path(): string {
@@ -106,25 +97,27 @@ class Wanderer {
     return names.join('/');
   }
 
-  #write(path: string, size: number): void {
+  #write(): void {
+    const size = this.#random.chance(0.03) ? 1_500_000 : 1 + this.#random.below(3_000);
     const data = Buffer.alloc(size, `${this.#random.below(1_000_000)} `);
-    this.#both(`write ${path} ${size}`, (root) => fs.writeFileSync(join(root, path), data));
+    this.#call(`write ${size}`, (path) => fs.writeFileSync(path, data));
   }
 
-  #append(path: string): void {
+  #append(): void {
     const data = `appended ${this.#random.below(1_000_000)}\n`;
-    this.#both(`append ${path}`, (root) => fs.appendFileSync(join(root, path), data));
+    this.#call('append', (path) => fs.appendFileSync(path, data));
   }
 
-  #symlink(path: string): void {
+  #symlink(): void {
+    const path = this.#path();
     const name = join(dirname(path), this.#random.pick(LINKS) ?? '');
-    if (this.#random.chance(0.5))
-      return this.#both(`unlink ${name}`, (root) => fs.unlinkSync(join(root, name)));
-    this.#both(`symlink ${name}`, (root) => fs.symlinkSync(`to ${path}`, join(root, name)));
+    if (this.#random.chance(0.5)) this.#both(`unlink ${name}`, (root) => fs.unlinkSync(join(root, name)));
+    else this.#both(`symlink ${name}`, (root) => fs.symlinkSync(`to ${path}`, join(root, name)));
   }
 
   /** Opens a file, or uses and closes one that was opened earlier, whatever has become of its name. */
-  #handle(path: string): void {
+  #handle(): void {
+    const path = this.#path();
     if (this.#open.length < 3) {
       const fds: number[] = [];
       this.#both(`open ${path}`, (root) => {
@@ -158,6 +151,16 @@ class Wanderer {
     const mount = attempt(act, this.#mount);
     assert.deepEqual(mount, local, what);
   }
+}
+
+/** A link to a symbolic link is not supported by the server, and so not tried here. */
+function linkFile(path: string, other: string): void {
+  if (!fs.lstatSync(path).isSymbolicLink()) fs.linkSync(path, other);
+}
+
+function statOf(path: string): { readonly mode: number; readonly size: number } {
+  const { mode, size } = fs.lstatSync(path);
+  return { mode, size: (mode & fs.constants.S_IFMT) === fs.constants.S_IFDIR ? 0 : size };
 }
 
 function attempt(act: Act, root: string): Answer {
