@@ -39,9 +39,11 @@ export interface Sync {
   listed(dir: Ino, signal?: AbortSignal, enumerate?: boolean): Promise<void> | undefined;
   /**
    * Before an open: where the file's directory is stale and the server is reachable, asks for its version first.
-   * After it, the name may stand for another node: look it up again. Never rejects for want of a connection.
+   * After it, the name may stand for another node: look it up again. Never rejects for want of a connection. `reads`: of
+   * a file of which nothing is here the beginning is fetched, since an open can still be done again where the server
+   * has another version by now, and a read cannot.
    */
-  fresh(file: Ino, signal?: AbortSignal): Promise<void> | undefined;
+  fresh(file: Ino, signal?: AbortSignal, reads?: boolean): Promise<void> | undefined;
   /**
    * Makes [start, end) of a file whose body is in use present in it, and reads ahead of a sequential reader.
    * Rejects with `changed` or `not-found` when the server no longer has the version that the body holds.

@@ -2,7 +2,7 @@
 
 import { abortable, type Clock, type Ino, type Log, type Ns } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
-import type { Quota, RemoteStore } from '../remote/index.js';
+import { isRemoteError, type Quota, type RemoteStore } from '../remote/index.js';
 import type { StateStore } from '../state/index.js';
 import type { Invalidation, Sync, Usage } from './api.js';
 import { Capacity } from './capacity.js';
@@ -40,6 +40,9 @@ export interface SyncOptions {
   readonly copyIntervalMs: number;
   readonly maxConnections: number;
 }
+
+/** What a reader asks for first: the kernel's smallest read-ahead. */
+const FIRST_BYTES = 128 * 1024;
 
 const NOTHING_IN_USE: Usage = {
   isOpen: () => false,
@@ -147,13 +150,46 @@ export class SyncEngine implements Sync {
     return this.#refresher.listed(dir, signal, enumerate);
   }
 
-  fresh(file: Ino, signal?: AbortSignal): Promise<void> | undefined {
+  fresh(file: Ino, signal?: AbortSignal, reads = false): Promise<void> | undefined {
     this.#siblings.opened(file);
-    return this.#refresher.fresh(file, signal);
+    const asking = this.#refresher.fresh(file, signal);
+    if (!reads) return asking;
+    return asking === undefined ? this.#begin(file, signal) : asking.then(() => this.#begin(file, signal));
+  }
+
+  /** Fetches the beginning of a file of which nothing is here, which its reader wants next anyway. */
+  #begin(file: Ino, signal: AbortSignal | undefined): Promise<void> | undefined {
+    const { state, content, log } = this.#deps;
+    const node = state.get(file);
+    if (node?.kind !== 'file' || node.content === 'staged' || node.base === undefined) return undefined;
+    if (node.size === 0 || this.#connectivity.waitMs > 0) return undefined;
+    const { etag, size } = node.base;
+    // A body in use is one whose reader began before.
+    if (content.peek(file) !== undefined) return undefined;
+    const body = content.acquireClean(file, { etag, size });
+    const pending =
+      body.presentBytes > 0 ? undefined : this.present(file, 0, Math.min(size, FIRST_BYTES), signal);
+    if (pending === undefined) {
+      content.release(file);
+      return undefined;
+    }
+    return pending
+      .catch((error: unknown) => {
+        if (!isRemoteError(error)) throw error;
+        log.debug(
+          { code: error.code, path: error.path },
+          'the beginning of a file was not fetched before its open',
+        );
+      })
+      .finally(() => content.release(file));
   }
 
   present(file: Ino, start: number, end: number, signal?: AbortSignal): Promise<void> | undefined {
-    return this.#fetcher.present(file, start, end, signal);
+    return this.#fetcher.present(file, start, end, signal)?.catch(async (error: unknown) => {
+      // Whoever looks the name up again is to find what the server has now.
+      if (isRemoteError(error, 'changed', 'not-found')) await this.#refresher.recheck(file);
+      throw error;
+    });
   }
 
   beginWrite(file: Ino, keepBytes: number, signal?: AbortSignal): Promise<void> | undefined {

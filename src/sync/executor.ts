@@ -42,6 +42,8 @@ const FIRST_REFUSED_RETRY_MS = 15_000;
 /** How long after a local change a program counts as busy, and how many uploads run beside it. */
 const FOREGROUND_MS = 20;
 const FOREGROUND_SLOTS = 2;
+/** How often it is looked whether a change was left behind. */
+const SWEEP_EVERY_MS = 60_000;
 const LONGEST_SUPERSEDED_DELAY_MS = 5_000;
 
 interface Running {
@@ -151,6 +153,37 @@ export class Executor {
       else this.#schedule(ino, nowMs);
     }
     this.#arm();
+    this.#clock.after(SWEEP_EVERY_MS, () => this.#sweep());
+  }
+
+  /**
+   * Looks whether a change was left behind: due at no time, waiting for nothing that is still to come. That would be a
+   * mistake of this class; it is told, and mended.
+   */
+  #sweep(): void {
+    if (this.#closed) return;
+    const waiting = new Set([...this.#blocked.values()].flatMap((nodes) => [...nodes]));
+    for (const ino of this.pending()) {
+      const known =
+        this.#due.has(ino) ||
+        this.#running.has(ino) ||
+        this.#slotBlocked.has(ino) ||
+        this.#pathBlocked.has(ino);
+      const decision = known ? undefined : this.#decide(ino);
+      if (decision === undefined || decision.kind === 'hold') continue;
+      if (decision.kind === 'wait' && waiting.has(ino)) {
+        const isMoving = decision.on.some((other) => this.#due.has(other) || this.#running.has(other));
+        if (isMoving) continue;
+      } else {
+        this.#log.warn(
+          { ino, path: serverPath(this.#state, ino) },
+          'a change had been left behind; it is taken up again',
+        );
+      }
+      this.#schedule(ino, this.#clock.nowMs());
+    }
+    this.#arm();
+    this.#clock.after(SWEEP_EVERY_MS, () => this.#sweep());
   }
 
   /** Nodes that the server does not have as the mount shows them. */

@@ -153,6 +153,12 @@ export class Refresher {
     return abortable(this.#lookAt(dir.ino, node.base.name), signal);
   }
 
+  /** Asks for the file's name, whatever the age of its listing: the version that was known is not there any more. */
+  recheck(file: Ino): Promise<void> {
+    const base = this.#state.get(file)?.base;
+    return base === undefined ? Promise.resolve() : this.#lookAt(base.parent, base.name);
+  }
+
   /** Lists a directory anew; those who ask while it is under way share it. */
   refresh(dir: Ino): Promise<void> {
     const flying = this.#flights.get(dir);

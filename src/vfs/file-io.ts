@@ -48,7 +48,7 @@ export class Files {
   open(ino: Ino, mode: OpenMode, signal?: AbortSignal): MaybePromise<Fh> {
     const record = this.#file(ino);
     if (mode.writable || mode.truncate) this.#core.assertWritable(ino);
-    const pending = this.#core.sync.fresh(ino, signal);
+    const pending = this.#core.sync.fresh(ino, signal, !mode.truncate);
     if (pending === undefined) return this.#openNow(record, mode, signal);
     return pending.then(() => {
       const current = this.#file(ino);

@@ -91,6 +91,7 @@ Timeout 60
 LimitRequestLine 65536
 LimitRequestFieldSize 65536
 LimitXMLRequestBody 104857600
+LimitRequestBody 0
 DavLockDB "${home.file('locks')}"
 ${tls ? `SSLEngine on\nSSLProtocol -all +TLSv1.2 +TLSv1.3\nSSLCertificateFile "${home.file('cert.pem')}"\nSSLCertificateKeyFile "${home.file('key.pem')}"` : ''}
 ${basePath === '/' ? '' : `Alias ${basePath.slice(0, -1)} "${home.root}"`}

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, describe, test } from 'node:test';
+import { after, afterEach, describe, test } from 'node:test';
 import { inspect } from 'node:util';
 import {
   AuthError,
@@ -26,7 +26,15 @@ import {
   PUBLIC_CLIENT_ID,
   SERVICE_CLIENT_ID,
 } from '../../support/infinicloud/oauth-server.js';
-import { json, type Received, type SmallServer, startServer, testChain } from './support.js';
+import {
+  json,
+  type Received,
+  type SmallServer,
+  startServer,
+  stopAfterwards,
+  stopServers,
+  testChain,
+} from './support.js';
 
 const request = { method: 'GET', url: 'https://host.example/v2/dav/' };
 const deps = { clock: new SystemClock(), log: silentLog };
@@ -65,7 +73,7 @@ async function realServer(accessTokenSeconds = 600): Promise<Rig> {
       server.close(() => resolve());
       server.closeAllConnections();
     });
-  after(stop);
+  stopAfterwards(stop);
   const options: OAuth2Options = {
     issuer: `https://${host}`,
     clientId: PUBLIC_CLIENT_ID,
@@ -108,6 +116,8 @@ async function failure(work: () => unknown): Promise<AuthError> {
 }
 
 describe('logging in', () => {
+  afterEach(stopServers);
+
   test('authorization code with PKCE on a loopback address', async () => {
     const rig = await realServer();
     const tokens = await loginByCode(rig);
@@ -221,6 +231,8 @@ describe('logging in', () => {
 });
 
 describe('createOAuth2', () => {
+  afterEach(stopServers);
+
   test('one renewal for all, the rotated refresh token on the disk before it is used', async () => {
     const rig = await realServer();
     const store = new FileTokenStore(join(folder, 'rotation.json'));
@@ -315,6 +327,8 @@ async function tokenEndpoint(answer: (response: ServerResponse, count: number) =
 }
 
 describe('failures of the authorization server', () => {
+  afterEach(stopServers);
+
   for (const [what, status, body, code] of [
     ['a refresh token it does not know', 400, { error: 'invalid_grant' }, 'login-required'],
     ['a client it does not know', 401, { error: 'invalid_client' }, 'client-refused'],

@@ -2,7 +2,6 @@
 
 import { createServer as createPlain, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTls, type ServerOptions } from 'node:https';
-import { after } from 'node:test';
 import { makeTestChain, type TestChain } from '../../support/infinicloud/test-ca.js';
 
 export interface Received {
@@ -22,6 +21,20 @@ export interface SmallServer {
 
 export type Answer = (request: Received, response: ServerResponse) => void;
 
+const running = new Set<() => Promise<void>>();
+
+/** Has {@link stopServers} end a server that a test made itself. */
+export function stopAfterwards(stop: () => Promise<void>): void {
+  running.add(stop);
+}
+
+/** Ends all servers that a test started: the hook of each suite. */
+export async function stopServers(): Promise<void> {
+  const stops = [...running];
+  running.clear();
+  await Promise.all(stops.map((stop) => stop()));
+}
+
 let chain: Promise<TestChain> | undefined;
 
 /** One authority for all tests of a file, and a certificate of it for 127.0.0.1. */
@@ -30,7 +43,7 @@ export function testChain(): Promise<TestChain> {
   return chain;
 }
 
-/** A server on a free port of 127.0.0.1 that ends with the test; over TLS unless `plain`. */
+/** A server on a free port of 127.0.0.1, until {@link stopServers}; over TLS unless `plain`. */
 export async function startServer(
   answer: Answer,
   options: { readonly plain?: boolean; readonly tls?: ServerOptions } = {},
@@ -53,14 +66,12 @@ export async function startServer(
   const address = server.address();
   if (typeof address !== 'object' || address === null) throw new Error('a TCP server has a port');
   const host = `127.0.0.1:${address.port}`;
-  // A hook that the runner puts off until nothing else is left has to come to its turn.
-  server.unref();
   const stop = () =>
     new Promise<void>((resolve) => {
       server.close(() => resolve());
       server.closeAllConnections();
     });
-  after(stop);
+  stopAfterwards(stop);
   return { origin: `${options.plain === true ? 'http' : 'https'}://${host}`, host, received, stop };
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
-import { describe, test } from 'node:test';
+import { afterEach, describe, test } from 'node:test';
 import { inspect } from 'node:util';
 import { Secret, SystemClock, UserError } from '../../../src/base/index.js';
 import {
@@ -11,7 +11,7 @@ import {
   infiniCloudUserError,
   parseApiKey,
 } from '../../../src/infinicloud/index.js';
-import { json, startServer, testChain } from '../auth/support.js';
+import { json, startServer, stopServers, testChain } from '../auth/support.js';
 
 const KEY = '0123456789ABCDEF0123456789ABCDEF';
 const USER = {
@@ -48,6 +48,8 @@ async function failure(work: Promise<unknown>): Promise<InfiniCloudError> {
 }
 
 describe('ba/user', () => {
+  afterEach(stopServers);
+
   test('asks with BASIC and the key under both names, and reads the node', async () => {
     const { server, api } = await rig((response) => json(response, 200, USER));
     assert.deepEqual(await api.user(), {
@@ -179,6 +181,8 @@ describe('ba/user', () => {
 });
 
 describe('ba/dataset/(capacity)', () => {
+  afterEach(stopServers);
+
   test('asks the node and reads bytes', async () => {
     const { server, api } = await rig(
       (response) => json(response, 200, { result: '0', dataset: { __ROOT__: { quota: '1000', used: 10 } } }),

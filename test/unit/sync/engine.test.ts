@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { VfsError } from '../../../src/vfs/index.js';
 import { remote, World } from './world.js';
 
 async function settle(world: World, ms = 2_000): Promise<void> {
@@ -426,6 +427,17 @@ describe('downward', () => {
     assert.notEqual(world.ino('/a'), ino);
     assert.equal(await world.read('/a'), 'NEW VERSION');
     world.vfs.files.release(fh);
+    world.check();
+  });
+
+  test('a file that another client changed since the listing opens as it is now', async () => {
+    const world = await makeWorld({ '/a': 'old version' });
+    world.server.writeDirect(remote('/a'), 'new');
+    await assert.rejects(
+      world.read('/a'),
+      (error: unknown) => error instanceof VfsError && error.code === 'ESTALE',
+    );
+    assert.equal(await world.read('/a'), 'new');
     world.check();
   });
 
