@@ -1,11 +1,12 @@
-/** The stand-in in the foreground, to try the product against by hand: prints where everything is, ends on SIGTERM. */
+/**
+ * The stand-in in the foreground, to try the product against by hand (`npm run demo:infinicloud`): says what to type, or
+ * with --json where everything is. Ends on Ctrl-C or SIGTERM.
+ */
 
 import { startInfiniCloud } from './stand-in.js';
 
 const cloud = await startInfiniCloud();
-const { apiUrl, davUrl, backupUrl, v2DavUrl, issuer, clientId, serviceClient, caFile, user, password } =
-  cloud;
-const shown = {
+const {
   apiUrl,
   davUrl,
   backupUrl,
@@ -16,6 +17,39 @@ const shown = {
   caFile,
   user,
   password,
-};
-console.info(JSON.stringify({ ...shown, apiKey: cloud.apiKey, root: cloud.root }, null, 2));
+  apiKey,
+  root,
+} = cloud;
+
+if (process.argv.includes('--json')) {
+  const shown = {
+    apiUrl,
+    davUrl,
+    backupUrl,
+    v2DavUrl,
+    issuer,
+    clientId,
+    serviceClient,
+    caFile,
+    user,
+    password,
+    apiKey,
+    root,
+  };
+  console.info(JSON.stringify(shown, null, 2));
+} else {
+  console.info(`A stand-in for InfiniCLOUD is up: a made-up account on this machine. In another terminal:
+
+  export XDG_CONFIG_HOME=$(mktemp -d)
+  echo '${password}' | bin/infinimount.js login demo --config "$XDG_CONFIG_HOME/demo.toml" --user '${user}' \\
+    --password-stdin --api-key ${apiKey} --api ${apiUrl} --ca-file ${caFile}
+  mkdir -p ~/infinicloud-demo
+  bin/infinimount.js mount demo ~/infinicloud-demo --config "$XDG_CONFIG_HOME/demo.toml"
+
+  df -h ~/infinicloud-demo                # the account's capacity
+  ls ${root}   # the files, as the server has them
+
+The same with OAuth2: --auth oauth2 --url ${v2DavUrl} --issuer ${issuer} --client-id ${clientId}
+Ctrl-C ends it and deletes its files.`);
+}
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void cloud.stop());
