@@ -173,15 +173,18 @@ export class SyncEngine implements Sync {
       content.release(file);
       return undefined;
     }
-    return pending
-      .catch((error: unknown) => {
-        if (!isRemoteError(error)) throw error;
-        log.debug(
-          { code: error.code, path: error.path },
-          'the beginning of a file was not fetched before its open',
-        );
-      })
-      .finally(() => content.release(file));
+    return (
+      pending
+        .catch((error: unknown) => {
+          if (!isRemoteError(error)) throw error;
+          log.debug(
+            { code: error.code, path: error.path },
+            'the beginning of a file was not fetched before its open',
+          );
+        })
+        // The open that follows takes the body over, with what is still under way for it.
+        .finally(() => setImmediate(() => content.release(file)))
+    );
   }
 
   present(file: Ino, start: number, end: number, signal?: AbortSignal): Promise<void> | undefined {

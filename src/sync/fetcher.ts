@@ -257,6 +257,8 @@ export class Fetcher {
       const before = flight.position;
       try {
         await this.#streamOnce(file, body, fetch, flight);
+        if (this.#closed || !this.#isCurrent(file, body)) return;
+        if (flight.position === before) throw this.#endedEarly(file);
         this.#connectivity.succeeded();
       } catch (error) {
         if (flight.abort.signal.aborted || !isRemoteError(error, 'interrupted', 'timeout', 'not-found'))
@@ -331,11 +333,23 @@ export class Fetcher {
     );
   }
 
+  #endedEarly(file: Ino): RemoteError {
+    const context = { method: 'GET', path: this.#pathOf(file) ?? REMOTE_ROOT, outcome: 'none' as const };
+    return new RemoteError(
+      'protocol',
+      `Cannot read inode ${file}: the server sent nothing of what was asked for.`,
+      context,
+    );
+  }
+
   #wake(body: Body, fetch: FileFetch): void {
     for (const waiter of [...fetch.waiters]) if (body.has(waiter.start, waiter.end)) waiter.resolve();
   }
 
-  #settleWaiters(file: Ino, body: Body, fetch: FileFetch, flight: Flight, error: unknown): void {
+  #settleWaiters(file: Ino, old: Body, fetch: FileFetch, flight: Flight, error: unknown): void {
+    // The file may have been closed and opened again since: the same version in another body.
+    const current = this.#content.peek(file);
+    const body = current?.kind === 'clean' && current.etag === old.etag ? current : old;
     this.#wake(body, fetch);
     if (isRemoteError(error)) this.#connectivity.failed(error);
     for (const waiter of [...fetch.waiters]) {

@@ -441,6 +441,22 @@ describe('downward', () => {
     world.check();
   });
 
+  test('a large file opened for writing is fetched whole, from where its open began', async () => {
+    const world = await makeWorld({ '/a': 'x'.repeat(700_000) });
+    const ino = world.ino('/a');
+    assert(ino !== undefined);
+    const open = { writable: true, append: false, truncate: false };
+    const fh = await world.vfs.files.open(ino, open);
+    const writing = Promise.resolve(world.vfs.files.write(fh, Buffer.from('y'), 350_000));
+    await world.clock.advance(5_000);
+    assert.equal(await writing, 1);
+    await world.vfs.files.flush(fh);
+    world.vfs.files.release(fh);
+    await settle(world);
+    assert.equal(Buffer.from(world.server.contentOf(remote('/a')) ?? '').indexOf('y'), 350_000);
+    world.check();
+  });
+
   test('what the server lost goes here too', async () => {
     const world = await makeWorld({ '/a': '1', '/d/b': '2' });
     world.server.removeDirect(remote('/d'));
