@@ -6,37 +6,13 @@
 import { startInfiniCloud } from './stand-in.js';
 
 const cloud = await startInfiniCloud();
-const {
-  apiUrl,
-  davUrl,
-  backupUrl,
-  v2DavUrl,
-  issuer,
-  clientId,
-  serviceClient,
-  caFile,
-  user,
-  password,
-  apiKey,
-  root,
-} = cloud;
+const { apiUrl, davUrl, backupUrl, v2DavUrl, issuer, clientId, serviceClient, caFile } = cloud;
+const account = { user: cloud.user, password: cloud.password, apiKey: cloud.apiKey, root: cloud.root };
+const { user, password, apiKey, root } = account;
 
 if (process.argv.includes('--json')) {
-  const shown = {
-    apiUrl,
-    davUrl,
-    backupUrl,
-    v2DavUrl,
-    issuer,
-    clientId,
-    serviceClient,
-    caFile,
-    user,
-    password,
-    apiKey,
-    root,
-  };
-  console.info(JSON.stringify(shown, null, 2));
+  const places = { apiUrl, davUrl, backupUrl, v2DavUrl, issuer, clientId, serviceClient, caFile };
+  console.info(JSON.stringify({ ...places, ...account }, null, 2));
 } else {
   console.info(`A stand-in for InfiniCLOUD is up: a made-up account on this machine. In another terminal:
 
