@@ -1,6 +1,6 @@
 /** The programs under the clock. They run in a worker process; each returns the seconds that it took. */
 
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
   lstatSync,
@@ -13,6 +13,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { statForced } from './statx.js';
+import type { ProgramResult } from './types.js';
 
 const READ_BYTES = 1024 * 1024;
 
@@ -113,4 +115,44 @@ export function command(argv: readonly string[], cwd: string, env: Readonly<Reco
     if (result.status !== 0)
       throw new Error(`${argv.join(' ')}: ${result.status} ${result.stderr.slice(-500)}`);
   });
+}
+
+export function statOnce(path: string): number {
+  return timed(() => lstatSync(path));
+}
+
+/** Between two looks, so that the looks themselves are no load. */
+const LOOK_EVERY_MS = 1;
+
+/** Asks for the attributes of a file again and again while a command runs; how long each answer took. */
+export async function statWhile(path: string, argv: readonly string[]): Promise<ProgramResult> {
+  const [file = '', ...args] = argv;
+  const start = performance.now();
+  const child = spawn(file, args, { stdio: 'ignore' });
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.once('exit', resolve);
+    child.once('error', reject);
+  });
+  let code: number | null | undefined;
+  void ended.then((exitCode) => {
+    code = exitCode;
+  });
+  const tookMs: number[] = [];
+  while (code === undefined) {
+    const before = performance.now();
+    statForced(path);
+    tookMs.push(performance.now() - before);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+  if (code !== 0) throw new Error(`${argv.join(' ')}: ${code}`);
+  tookMs.sort((a, b) => a - b);
+  const at = (share: number) => tookMs[Math.min(tookMs.length - 1, Math.floor(share * tookMs.length))] ?? 0;
+  const measured = {
+    'p50 ms': at(0.5),
+    'p90 ms': at(0.9),
+    'p99 ms': at(0.99),
+    'max ms': at(1),
+    looks: tookMs.length,
+  };
+  return { seconds: (performance.now() - start) / 1000, measured };
 }

@@ -7,9 +7,20 @@ import { waitUntil } from '../support/exec.js';
 import { FsWorker } from '../support/mount/index.js';
 import { startApache } from '../support/servers/apache.js';
 import type { DavServer } from '../support/servers/server.js';
+import { PlainLine } from './plain-line.js';
 import { cpuSeconds, peakBytes, resetPeak } from './process-figures.js';
 import { ProxyProcess } from './proxy-process.js';
-import type { Program, Row, Run, Tool, ToolMount, Workload } from './types.js';
+import type {
+  LineNeed,
+  Program,
+  ProgramResult,
+  Row,
+  Run,
+  StepOptions,
+  Tool,
+  ToolMount,
+  Workload,
+} from './types.js';
 
 const PROGRAMS = new URL('./programs.ts', import.meta.url);
 /** No program may take longer with any tool. */
@@ -90,14 +101,15 @@ class BenchRun implements Run {
     return join(this.#options.root, ...segments);
   }
 
-  async step(step: string, program: Program, onServer?: () => boolean): Promise<void> {
+  async step(step: string, program: Program, { onServer, line }: StepOptions = {}): Promise<void> {
+    const lineSeconds = line === undefined ? undefined : await this.#lineSeconds(line);
     const pid = this.#mount?.pid;
     await this.#server?.clearLog();
     await this.#proxy?.reset();
     resetPeak(pid);
     const cpuBefore = cpuSeconds(pid);
     const start = performance.now();
-    const seconds = await this.#call(program);
+    const { seconds, measured } = await this.#call(program);
     let onServerSeconds: number | undefined;
     if (onServer !== undefined) {
       const limits = { timeoutMs: ON_SERVER_TIMEOUT_MS, intervalMs: ON_SERVER_POLL_MS };
@@ -114,6 +126,8 @@ class BenchRun implements Run {
       figures: {
         seconds,
         ...(onServerSeconds === undefined ? {} : { onServerSeconds }),
+        ...(lineSeconds === undefined ? {} : { lineSeconds }),
+        ...(measured === undefined ? {} : { measured }),
         requests: (await this.#server?.log())?.length ?? 0,
         upBytes: moved?.upBytes ?? 0,
         downBytes: moved?.downBytes ?? 0,
@@ -166,7 +180,21 @@ class BenchRun implements Run {
     return join(this.#home, `cache${this.#caches}`);
   }
 
-  async #call(program: Program): Promise<number> {
-    return Number(await this.#worker.call(PROGRAMS, program.name, program.args));
+  async #call(
+    program: Program,
+  ): Promise<{ readonly seconds: number; readonly measured?: Readonly<Record<string, number>> }> {
+    const result = (await this.#worker.call(PROGRAMS, program.name, program.args)) as ProgramResult;
+    return typeof result === 'number' ? { seconds: result } : result;
+  }
+
+  /** What the line alone takes: its round trips, and its bytes at the rate that one plain transfer has here and now. */
+  async #lineSeconds({ roundTrips, upBytes = 0, downBytes = 0 }: LineNeed): Promise<number | undefined> {
+    if (this.#server === undefined || this.#proxy === undefined) return undefined;
+    const { user, password, url } = this.#server;
+    const origin = new URL(url);
+    origin.port = String(this.#proxy.port);
+    const line = new PlainLine({ url: origin, user, password, root: this.#options.root });
+    const moving = (await line.upSeconds(upBytes)) + (await line.downSeconds(downBytes));
+    return (roundTrips * this.#options.rttMs) / 1000 + moving;
   }
 }

@@ -41,7 +41,29 @@ export interface Figures {
   readonly cpuSeconds: number;
   /** Highest resident memory of the tool's process during the step. */
   readonly peakBytes: number;
+  /** What the line alone takes for it, for steps that need the line. */
+  readonly lineSeconds?: number;
+  /** What else the program measured, by name with its unit. */
+  readonly measured?: Readonly<Record<string, number>>;
 }
+
+/** What a step cannot do without: round trips one after the other, and bytes over the line. */
+export interface LineNeed {
+  readonly roundTrips: number;
+  readonly upBytes?: number;
+  readonly downBytes?: number;
+}
+
+export interface StepOptions {
+  /** Waited for after the program. */
+  readonly onServer?: () => boolean;
+  readonly line?: LineNeed;
+}
+
+/** What a program of programs.ts returns: seconds, or seconds with more. */
+export type ProgramResult =
+  | number
+  | { readonly seconds: number; readonly measured: Readonly<Record<string, number>> };
 
 export interface Row {
   readonly workload: string;
@@ -66,8 +88,8 @@ export interface Run {
   onServer(...segments: readonly string[]): string;
   /** A name that no other tool's run on this server uses. */
   readonly ownName: string;
-  /** Runs the program and records its figures as `step`; with `onServer`, waits until that holds too. */
-  step(step: string, program: Program, onServer?: () => boolean): Promise<void>;
+  /** Runs the program and records its figures as `step`. */
+  step(step: string, program: Program, options?: StepOptions): Promise<void>;
   /** Runs the program without recording. */
   quietly(program: Program): Promise<void>;
   /** Unmounts and mounts again with the same cache directory. */

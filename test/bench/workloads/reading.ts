@@ -19,7 +19,7 @@ export const readLarge: Workload = {
   prepare: prepareLarge,
   run: async (run) => {
     const program = { name: 'readWhole', args: [run.path('large'), SIZE] };
-    await run.step('cold', program);
+    await run.step('cold', program, { line: { roundTrips: 3, downBytes: SIZE } });
     await run.step('cached', program);
     await run.remount();
     await run.step('cached, after a restart', program);
@@ -45,7 +45,12 @@ export const readHead: Workload = {
   name: 'head',
   title: 'first 64 KiB of 256 MiB',
   prepare: prepareLarge,
-  run: (run) => run.step('cold', { name: 'readHead', args: [run.path('large'), HEAD_BYTES] }),
+  run: (run) =>
+    run.step(
+      'cold',
+      { name: 'readHead', args: [run.path('large'), HEAD_BYTES] },
+      { line: { roundTrips: 2, downBytes: HEAD_BYTES } },
+    ),
 };
 
 export const readSmall: Workload = {

@@ -1,7 +1,8 @@
 /** Writing: small files, a large one, small pieces. Both the program's end and the server's copy are timed. */
 
+import { join } from 'node:path';
 import type { Workload } from '../types.js';
-import { hasFiles, hasSize, MIB } from './fixtures.js';
+import { hasFiles, hasSize, MIB, makeLarge } from './fixtures.js';
 
 const nothing = () => undefined;
 
@@ -10,8 +11,10 @@ export const writeSmall: Workload = {
   title: 'write 300 files of 10 KiB',
   prepare: nothing,
   run: (run) =>
-    run.step('new', { name: 'writeFiles', args: [run.path(run.ownName), 300, 10 * 1024] }, () =>
-      hasFiles(run.onServer(run.ownName), 300, 10 * 1024),
+    run.step(
+      'new',
+      { name: 'writeFiles', args: [run.path(run.ownName), 300, 10 * 1024] },
+      { onServer: () => hasFiles(run.onServer(run.ownName), 300, 10 * 1024) },
     ),
 };
 
@@ -20,8 +23,10 @@ export const writeLarge: Workload = {
   title: 'write 256 MiB',
   prepare: nothing,
   run: (run) =>
-    run.step('new', { name: 'writePieces', args: [run.path(run.ownName), 256, MIB] }, () =>
-      hasSize(run.onServer(run.ownName), 256 * MIB),
+    run.step(
+      'new',
+      { name: 'writePieces', args: [run.path(run.ownName), 256, MIB] },
+      { onServer: () => hasSize(run.onServer(run.ownName), 256 * MIB) },
     ),
 };
 
@@ -30,7 +35,22 @@ export const writePieces: Workload = {
   title: '8,192 writes of 4 KiB',
   prepare: nothing,
   run: (run) =>
-    run.step('new', { name: 'writePieces', args: [run.path(run.ownName), 8_192, 4_096] }, () =>
-      hasSize(run.onServer(run.ownName), 8_192 * 4_096),
+    run.step(
+      'new',
+      { name: 'writePieces', args: [run.path(run.ownName), 8_192, 4_096] },
+      { onServer: () => hasSize(run.onServer(run.ownName), 8_192 * 4_096) },
+    ),
+};
+
+/** The same bytes under a new name: a server that can copy need not get them again. */
+export const copyLarge: Workload = {
+  name: 'copy',
+  title: 'cp of a file of 64 MiB within the drive',
+  prepare: (root) => makeLarge(join(root, 'original'), 64 * MIB),
+  run: (run) =>
+    run.step(
+      'cold',
+      { name: 'command', args: [['cp', run.path('original'), run.path(run.ownName)], '/', {}] },
+      { onServer: () => hasSize(run.onServer(run.ownName), 64 * MIB) },
     ),
 };
