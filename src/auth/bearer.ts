@@ -62,6 +62,18 @@ export class BearerAuth<T extends BearerToken = BearerToken> implements AuthProv
     return headersOf(next).authorization !== sent.authorization;
   }
 
+  /** Whether another process has written tokens that {@link reload} would take up. */
+  async hasNewer(): Promise<boolean> {
+    const found = await this.#source.load();
+    return found !== undefined && found.accessToken.reveal() !== this.#token?.accessToken.reveal();
+  }
+
+  /** Takes up a token that was got otherwise, whether or not it is anywhere on the disk. */
+  adopt(token: T): void {
+    this.#loaded = true;
+    this.#take(token);
+  }
+
   /** Takes up tokens that another process (`infinimount login`) has written; true when they are others than before. */
   async reload(): Promise<boolean> {
     const found = await this.#source.load();

@@ -13,6 +13,7 @@ import { assertNever, UserError, type UserErrorCode } from '../base/index.js';
  * - `protocol`: its answer is not one of an authorization server
  * - `token-command`: the token command failed or printed no token
  * - `token-file`: the file of tokens cannot be used
+ * - `refused`: the server refused the credentials just now, and was not asked with them again
  * - `aborted`: called off
  */
 export type AuthErrorCode =
@@ -27,6 +28,7 @@ export type AuthErrorCode =
   | 'protocol'
   | 'token-command'
   | 'token-file'
+  | 'refused'
   | 'aborted';
 
 export class AuthError extends Error {
@@ -68,6 +70,7 @@ function userCode(code: AuthErrorCode): UserErrorCode {
     case 'protocol':
     case 'token-command':
     case 'token-file':
+    case 'refused':
     case 'aborted':
       return 'unauthorized';
     default:

@@ -5,7 +5,7 @@ export * from './file-token-store.js';
 export * from './https.js';
 export * from './login.js';
 export { createOAuth2, type OAuth2Deps } from './oauth2.js';
-export type { LoginDeps, OAuth2Grant, OAuth2Options } from './oauth2-client.js';
+export { issuedTo, type LoginDeps, type OAuth2Grant, type OAuth2Options } from './oauth2-client.js';
 export * from './provider.js';
 export { TokenCommandAuth, type TokenCommandOptions } from './token-command.js';
 export * from './tokens.js';

@@ -21,4 +21,6 @@ export interface AuthProvider {
    * request is worth one more attempt.
    */
   onUnauthorized(request: AuthRequest, sent: AuthHeaders, challenge?: string): MaybePromise<boolean>;
+  /** The server carried out a request with `sent`. */
+  onAccepted?(sent: AuthHeaders): void;
 }

@@ -1,6 +1,14 @@
 /** Waiting with an AbortSignal. */
 
 /**
+ * Who can be interrupted while waiting. The signal may be made when it is first asked for (2 us), so only ask for it
+ * where there is something to wait for.
+ */
+export interface Interruptible {
+  readonly signal: AbortSignal;
+}
+
+/**
  * `promise`, or a rejection with the signal's reason as soon as it aborts; `promise` itself goes on, and nobody is told
  * of its end then.
  */

@@ -33,6 +33,8 @@ export type UserErrorCode =
   | 'mount-point-denied'
   | 'no-fuse-device'
   | 'no-fusermount'
+  /** What the driver fuse-native needs is not installed, or not for this machine. */
+  | 'no-libfuse'
   /** The kernel or fusermount3 refused the mount for another reason. */
   | 'mount-refused'
   | 'cache-not-writable'
@@ -46,6 +48,28 @@ export type UserErrorCode =
   | 'cache-exposed'
   /** The cache directory and the mount point lie within each other. */
   | 'cache-placement'
+  /** The control socket cannot be made: its directory, its path, or another daemon on it. */
+  | 'control-socket'
+  /** No daemon runs, or none of that name. */
+  | 'no-mount'
+  /** A daemon is there and does not answer, or not as it should. */
+  | 'not-answering'
+  /** The control socket is another user's. */
+  | 'control-denied'
+  /** The daemon refuses what was asked: no such path, not possible in its state. */
+  | 'refused'
+  /** The time was over, or the wait was broken off, before everything was on the server. */
+  | 'unfinished'
+  /** The mount cannot be taken away: programs use it. */
+  | 'mount-busy'
+  /** The log file cannot be written, or the daemon in the background did not come up. */
+  | 'background'
+  /** The daemons of a mount died one after the other. */
+  | 'crash-loop'
+  /** A mount that was to be taken over is not there any more. */
+  | 'mount-gone'
+  /** systemd does not run, refuses, or its unit cannot be written. */
+  | 'service-manager'
   /** The server of the demo does not come up. */
   | 'demo';
 

@@ -3,7 +3,10 @@
 import { type Attr, DT, type EntryReply, type StatfsReply } from '../fuse/index.js';
 import type { Attributes, VolumeStatistics } from '../vfs/index.js';
 
-/** How long the kernel may answer from what it was told, in milliseconds; what changes earlier is taken back. */
+/**
+ * How long the kernel may answer from what it was told, in milliseconds; what changes earlier is taken back. Read at
+ * each answer: they may change.
+ */
 export interface CacheTimeouts {
   readonly entryTimeoutMs: number;
   readonly attrTimeoutMs: number;

@@ -3,11 +3,12 @@
  * them is a defect, answered EIO and logged with its stack.
  */
 
-import { assertNever } from '../base/index.js';
+import { assertNever, type Interruptible } from '../base/index.js';
 import { ContentError } from '../content/index.js';
 import { type ErrnoName, FuseError } from '../fuse/index.js';
 import { RemoteError, type RemoteErrorCode } from '../remote/index.js';
 import { StateError } from '../state/index.js';
+import { SyncError, type SyncErrorCode } from '../sync/index.js';
 import { VfsError } from '../vfs/index.js';
 
 /** `answer`: an everyday refusal; `trouble`: the machine or the data is not as it should be; `defect`: nobody expects it. */
@@ -18,13 +19,14 @@ export interface Verdict {
   readonly severity: Severity;
 }
 
-/** What a program is told of anything that was thrown. `signal`: of the request that failed. */
-export function judge(error: unknown, signal: AbortSignal): Verdict {
+/** What a program is told of anything that was thrown while `request` was answered. */
+export function judge(error: unknown, request: Interruptible): Verdict {
   if (error instanceof VfsError) return verdict(error.code, error.code === 'EIO' ? 'trouble' : 'answer');
   if (error instanceof FuseError) return verdict(error.code);
   // Whatever an interrupted wait rejects with, the program asked for it.
-  if (signal.aborted) return verdict('EINTR');
+  if (request.signal.aborted) return verdict('EINTR');
   if (error instanceof RemoteError) return verdict(remoteErrno(error.code));
+  if (error instanceof SyncError) return verdict(syncErrno(error.code));
   if (error instanceof ContentError || error instanceof StateError) {
     return verdict(diskErrno(error.cause) ?? 'EIO', 'trouble');
   }
@@ -83,6 +85,30 @@ function remoteErrno(code: RemoteErrorCode): ErrnoName {
     case 'tls':
     case 'interrupted':
     case 'protocol':
+      return 'EIO';
+    default:
+      return assertNever(code);
+  }
+}
+
+function syncErrno(code: SyncErrorCode): ErrnoName {
+  switch (code) {
+    case 'paused':
+      return 'EAGAIN';
+    case 'offline':
+      return 'EHOSTUNREACH';
+    case 'not-found':
+      return 'ENOENT';
+    case 'not-a-directory':
+      return 'ENOTDIR';
+    case 'busy':
+    case 'pinned':
+      return 'EBUSY';
+    case 'not-a-file':
+    case 'not-a-conflict':
+    case 'limit':
+      return 'EINVAL';
+    case 'stopping':
       return 'EIO';
     default:
       return assertNever(code);

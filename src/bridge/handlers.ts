@@ -45,7 +45,9 @@ export function createBridge(options: BridgeOptions): FuseHandlers {
     attrTimeoutMs: timeouts.attrTimeoutMs,
     attr: toAttr(attributes),
   });
-  const opened = (ino: Ino, fh: Fh): OpenReply => ({ fh, flags: isStale?.(ino) ? 0 : FOPEN.KEEP_CACHE });
+  const keepCache = (node: Ino) =>
+    vfs.inodes.takeCacheDoubt(node) || isStale?.(node) === true ? 0 : FOPEN.KEEP_CACHE;
+  const opened = (node: Ino, made: Fh): OpenReply => ({ fh: made, flags: keepCache(node) });
   const unanswered = (operation: string, act: () => void) => {
     try {
       act();
@@ -55,17 +57,17 @@ export function createBridge(options: BridgeOptions): FuseHandlers {
   };
 
   return {
-    lookup: on('lookup', ({ parent, name }, { signal }) =>
-      after(vfs.names.lookup(ino(parent), name, signal), (found) =>
+    lookup: on('lookup', ({ parent, name }, context) =>
+      after(vfs.names.lookup(ino(parent), name, context), (found) =>
         found === undefined ? { nodeId: 0, entryTimeoutMs: timeouts.negativeTimeoutMs } : entry(found),
       ),
     ),
     forget: (nodeId, count) => unanswered('forget', () => vfs.names.forget(ino(nodeId), count)),
 
     getattr: on('getattr', ({ nodeId }) => attr(vfs.attributes.get(ino(nodeId)))),
-    setattr: on('setattr', (request, { signal }) =>
+    setattr: on('setattr', (request, context) =>
       after(
-        vfs.attributes.set(ino(request.nodeId), changesOf(request), optionalFh(request.fh), signal),
+        vfs.attributes.set(ino(request.nodeId), changesOf(request), optionalFh(request.fh), context),
         attr,
       ),
     ),
@@ -73,29 +75,29 @@ export function createBridge(options: BridgeOptions): FuseHandlers {
 
     readlink: on('readlink', ({ nodeId }) => vfs.names.readlink(ino(nodeId))),
     symlink: on('symlink', ({ parent, name, target }, context) =>
-      after(vfs.names.symlink(ino(parent), name, target, context, context.signal), entry),
+      after(vfs.names.symlink(ino(parent), name, target, context, context), entry),
     ),
     mknod: on('mknod', ({ parent, name, mode }, caller) =>
       after(
-        vfs.names.mknod(ino(parent), name, { kind: specialKind(mode), mode, caller }, caller.signal),
+        vfs.names.mknod(ino(parent), name, { kind: specialKind(mode), mode, caller }, caller),
         entry,
       ),
     ),
     mkdir: on('mkdir', ({ parent, name, mode }, caller) =>
-      after(vfs.names.mkdir(ino(parent), name, { mode, caller }, caller.signal), entry),
+      after(vfs.names.mkdir(ino(parent), name, { mode, caller }, caller), entry),
     ),
-    link: on('link', ({ nodeId, newParent, newName }, { signal }) =>
-      after(vfs.names.link(ino(nodeId), ino(newParent), newName, signal), entry),
+    link: on('link', ({ nodeId, newParent, newName }, context) =>
+      after(vfs.names.link(ino(nodeId), ino(newParent), newName, context), entry),
     ),
-    unlink: on('unlink', ({ parent, name }, { signal }) => vfs.names.unlink(ino(parent), name, signal)),
-    rmdir: on('rmdir', ({ parent, name }, { signal }) => vfs.names.rmdir(ino(parent), name, signal)),
-    rename: on('rename', ({ parent, name, newParent, newName, flags }, { signal }) => {
+    unlink: on('unlink', ({ parent, name }, context) => vfs.names.unlink(ino(parent), name, context)),
+    rmdir: on('rmdir', ({ parent, name }, context) => vfs.names.rmdir(ino(parent), name, context)),
+    rename: on('rename', ({ parent, name, newParent, newName, flags }, context) => {
       const to = { parent: ino(newParent), name: newName };
-      return vfs.renames.run({ parent: ino(parent), name }, to, renameMode(flags), signal);
+      return vfs.renames.run({ parent: ino(parent), name }, to, renameMode(flags), context);
     }),
 
-    open: on('open', ({ nodeId, flags, killSuidgid }, { signal }) =>
-      after(vfs.files.open(ino(nodeId), openMode(flags, killSuidgid), signal), (fh) =>
+    open: on('open', ({ nodeId, flags, killSuidgid }, context) =>
+      after(vfs.files.open(ino(nodeId), openMode(flags, killSuidgid), context), (fh) =>
         opened(ino(nodeId), fh),
       ),
     ),
@@ -103,42 +105,42 @@ export function createBridge(options: BridgeOptions): FuseHandlers {
       const exclusive = (flags & constants.O_EXCL) !== 0;
       const request = { mode, caller, open: openMode(flags, killSuidgid), exclusive };
       return after(
-        vfs.names.create(ino(parent), name, request, caller.signal),
+        vfs.names.create(ino(parent), name, request, caller),
         ({ attributes, fh: made }) => ({
           entry: entry(attributes),
           open: opened(attributes.ino, made),
         }),
       );
     }),
-    read: on('read', (request, { signal }) =>
-      vfs.files.read(fh(request.fh), request.buffer, 0, request.size, request.offset, signal),
+    read: on('read', (request, context) =>
+      vfs.files.read(fh(request.fh), request.buffer, 0, request.size, request.offset, context),
     ),
-    write: on('write', ({ fh: handle, data, offset, fromCache, killSuidgid }, { signal }) => {
+    write: on('write', ({ fh: handle, data, offset, fromCache, killSuidgid }, context) => {
       const how = { fromPageCache: fromCache, killPrivileges: killSuidgid };
-      return vfs.files.write(fh(handle), data, offset, how, signal);
+      return vfs.files.write(fh(handle), data, offset, how, context);
     }),
-    flush: on('flush', (request, { signal }) => vfs.files.flush(fh(request.fh), signal)),
+    flush: on('flush', (request, context) => vfs.files.flush(fh(request.fh), context)),
     fsync: on('fsync', (request) => vfs.files.fsync(fh(request.fh))),
     release: on('release', (request) => vfs.files.release(fh(request.fh))),
     lseek: on('lseek', (request) => vfs.files.seek(fh(request.fh), request.offset, whenceOf(request.whence))),
-    fallocate: on('fallocate', ({ fh: handle, mode, offset, length }, { signal }) =>
-      vfs.files.fallocate(fh(handle), mode, offset, length, signal),
+    fallocate: on('fallocate', ({ fh: handle, mode, offset, length }, context) =>
+      vfs.files.fallocate(fh(handle), mode, offset, length, context),
     ),
-    copyFileRange: on('copyFileRange', (request, { signal }) => {
+    copyFileRange: on('copyFileRange', (request, context) => {
       if (request.flags !== 0) throw new FuseError('EINVAL');
       const from = { fh: fh(request.fh), position: request.offset };
       return vfs.files.copyRange(
         from,
         { fh: fh(request.toFh), position: request.toOffset },
         request.length,
-        signal,
+        context,
       );
     }),
 
-    opendir: on('opendir', ({ nodeId }, { signal }) =>
-      after(vfs.directories.open(ino(nodeId), signal), (made) => ({
+    opendir: on('opendir', ({ nodeId }, context) =>
+      after(vfs.directories.open(ino(nodeId), context), (made) => ({
         fh: made,
-        flags: FOPEN.CACHE_DIR | (isStale?.(ino(nodeId)) ? 0 : FOPEN.KEEP_CACHE),
+        flags: FOPEN.CACHE_DIR | keepCache(ino(nodeId)),
       })),
     ),
     readdir: on('readdir', ({ fh: handle, offset, entries }) =>
@@ -156,13 +158,17 @@ export function createBridge(options: BridgeOptions): FuseHandlers {
 
     getxattr: on('getxattr', ({ nodeId, name }) => vfs.xattrs.get(ino(nodeId), name)),
     listxattr: on('listxattr', ({ nodeId }) => vfs.xattrs.list(ino(nodeId))),
-    setxattr: on('setxattr', ({ nodeId, name, value, flags }) =>
-      vfs.xattrs.set(ino(nodeId), name, value, xattrMode(flags)),
+    setxattr: on('setxattr', ({ nodeId, name, value, flags }, context) =>
+      vfs.xattrs.set(ino(nodeId), name, value, xattrMode(flags), context),
     ),
-    removexattr: on('removexattr', ({ nodeId, name }) => vfs.xattrs.remove(ino(nodeId), name)),
+    removexattr: on('removexattr', ({ nodeId, name }, context) =>
+      vfs.xattrs.remove(ino(nodeId), name, context),
+    ),
 
     syncfs: on('syncfs', () => vfs.syncfs()),
-    destroy: () => unanswered('destroy', () => vfs.close()),
+    answered: (unique) => vfs.answered(unique),
+    unclaimed: (handle) => unanswered('unclaimed', () => vfs.releaseUnclaimed(fh(handle))),
+    destroy: (handedOver) => unanswered('destroy', () => (handedOver ? vfs.handOver() : vfs.close())),
   };
 }
 

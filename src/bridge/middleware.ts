@@ -25,7 +25,7 @@ export function createMiddleware({ log, observe }: MiddlewareOptions): Wrap {
     const startedMs = observe === undefined ? 0 : performance.now();
     const done = (errno: ErrnoName | undefined) => observe?.(operation, performance.now() - startedMs, errno);
     const failed = (error: unknown): never => {
-      const { errno, severity } = judge(error, context.signal);
+      const { errno, severity } = judge(error, context);
       done(errno);
       if (severity === 'trouble') log.warn({ operation, errno, err: error }, 'operation failed');
       if (severity === 'defect') log.error({ operation, errno, err: error }, 'operation failed unexpectedly');

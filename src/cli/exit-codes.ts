@@ -20,16 +20,27 @@ export const EXIT_CODES = {
     meaning: 'The cache directory is damaged, written by a newer version, or of another server or user',
   },
   mountPoint: { code: 66, meaning: 'The mount point is missing, no directory, not empty, in use or dead' },
+  noMount: { code: 67, meaning: 'No mount runs, or none of that name or with that path in it' },
   unreachable: { code: 68, meaning: 'No connection to the server' },
   serverTrouble: {
     code: 69,
     meaning:
       'The server answers with an error of its own (HTTP 5xx, too many requests), or doctor finds trouble with it',
   },
+  notAnswering: { code: 70, meaning: 'The daemon of the mount does not answer' },
   system: { code: 71, meaning: 'No FUSE device, no fusermount3, or the mount was refused or broke' },
+  refused: {
+    code: 72,
+    meaning: 'The running mount refuses what was asked: no such path, not possible now, in use',
+  },
   cacheDirectory: {
     code: 73,
     meaning: 'The cache directory cannot be used: not writable, disk full, open to others, in a wrong place',
+  },
+  unfinished: {
+    code: 74,
+    meaning:
+      'flush, unmount: the time was over, or the wait was broken off, before everything was on the server',
   },
   cacheBusy: { code: 75, meaning: 'Another mount uses the cache directory' },
   protocol: {
@@ -38,11 +49,16 @@ export const EXIT_CODES = {
   },
   denied: {
     code: 77,
-    meaning: 'The server refuses the user, the password, the token or the API key (401, 403)',
+    meaning:
+      "The server refuses the user, the password, the token or the API key (401, 403), or the mount is another user's",
   },
   configuration: {
     code: 78,
     meaning: 'The configuration file, or a file, command or credential that it names, cannot be used',
+  },
+  crashLoop: {
+    code: 79,
+    meaning: 'The daemon of a mount died again and again; the mount was released',
   },
 } as const satisfies Record<string, { readonly code: number; readonly meaning: string }>;
 
@@ -71,6 +87,7 @@ const EXIT_OF_ERROR: Readonly<Record<UserErrorCode, ExitName>> = {
   'mount-point-denied': 'mountPoint',
   'no-fuse-device': 'system',
   'no-fusermount': 'system',
+  'no-libfuse': 'system',
   'mount-refused': 'system',
   'cache-not-writable': 'cacheDirectory',
   'cache-full': 'cacheDirectory',
@@ -80,9 +97,24 @@ const EXIT_OF_ERROR: Readonly<Record<UserErrorCode, ExitName>> = {
   'cache-newer': 'cacheContent',
   'cache-foreign': 'cacheContent',
   'cache-damaged': 'cacheContent',
+  'control-socket': 'system',
+  'no-mount': 'noMount',
+  'not-answering': 'notAnswering',
+  'control-denied': 'denied',
+  refused: 'refused',
+  unfinished: 'unfinished',
+  'mount-busy': 'refused',
+  background: 'system',
+  'crash-loop': 'crashLoop',
+  'mount-gone': 'ok',
+  'service-manager': 'system',
   demo: 'system',
 };
 
 export function exitCodeOf(error: UserErrorCode): number {
   return EXIT_CODES[EXIT_OF_ERROR[error]].code;
+}
+
+export function isUserErrorCode(code: string): code is UserErrorCode {
+  return Object.hasOwn(EXIT_OF_ERROR, code);
 }

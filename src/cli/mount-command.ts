@@ -2,10 +2,11 @@
 
 import { quote, UserError } from '../base/index.js';
 import { isProfileName, type MountRequest, resolveMount } from '../config/index.js';
-import type { CloseReason, RunningDaemon, StartDaemon } from '../daemon/index.js';
-import { createLogger } from '../observe/index.js';
+import type { CloseReason, Inheritance, Legacy, RunningDaemon, StartDaemon } from '../daemon/index.js';
+import { createLogger, type Logger } from '../observe/index.js';
+import { openLog, type Starter, startedBy } from './background.js';
 import { EXIT_CODES } from './exit-codes.js';
-import { complain, say } from './output.js';
+import { complain, readyLine, say } from './output.js';
 import { terminalPrompt } from './prompt.js';
 import { nextStopSignal } from './stop-signal.js';
 
@@ -19,24 +20,80 @@ export async function runMount(
   request: MountRequest,
   load: () => Promise<StartDaemon> = loadDaemon,
 ): Promise<number> {
+  const starter = startedBy();
+  try {
+    return await serve(request, load, starter);
+  } catch (error) {
+    starter?.failed(error);
+    throw error;
+  }
+}
+
+async function serve(
+  request: MountRequest,
+  load: () => Promise<StartDaemon>,
+  starter: Starter | undefined,
+): Promise<number> {
+  const inheritance = await inheritanceOf(process.env);
+  const told = inheritance?.from === 'keeper' ? inheritance.password : undefined;
   const prompt = terminalPrompt();
-  const { mount, log } = await resolveMount(request, {
+  const askPassword = starter?.askPassword ?? prompt?.askHidden;
+  const { mount, log, logFile } = await resolveMount(request, {
     environment: process.env,
     workingDirectory: process.cwd(),
-    ...(prompt === undefined ? {} : { askPassword: (question) => prompt.askHidden(question) }),
+    ...(askPassword === undefined ? {} : { askPassword }),
+    ...(told === undefined ? {} : { rememberedPassword: told }),
   });
-  const logger = await createLogger(log);
+  const logger = await createLogger({ ...log, ...(logFile === undefined ? {} : { fd: openLog(logFile) }) });
   const startDaemon = await load();
   // From here a signal means: unmount, also when it comes before the mount is ready.
   let mounted: RunningDaemon | undefined;
+  process.on('SIGUSR2', () => undefined);
   const stopSignal = nextStopSignal(() => mounted?.reload());
   const daemon = await startDaemon(mount, {
     logger,
-    onReady: ({ url, mountPoint }) => say(`infinimount: mounted ${url} on ${mountPoint}`),
+    ...(inheritance === undefined ? {} : { inheritance }),
+    onReady: (ready) => {
+      say(readyLine(ready));
+      starter?.ready(ready);
+    },
   });
   mounted = daemon;
+  followUpgrades(daemon, logger);
   await Promise.race([stopSignal, daemon.closed]);
   return await finish(daemon, mount.cacheDir);
+}
+
+/** SIGUSR2: the program as it is on the disk now takes the place of this one, and the mount goes on. */
+function followUpgrades(daemon: RunningDaemon, logger: Logger): void {
+  const upgrade = async () => {
+    const { becomeNext } = await import('../daemon/index.js');
+    let legacy: Legacy;
+    try {
+      legacy = await daemon.handOver();
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      logger.warn({ reason: error.message }, 'the program was not replaced');
+      return;
+    }
+    await becomeNext(legacy);
+  };
+  process.on('SIGUSR2', () => {
+    logger.info({}, 'another program takes the place of this one');
+    upgrade().catch((error: unknown) => {
+      // Everything is closed: whoever keeps the mount starts the next daemon.
+      logger.error({ err: error }, 'the program could not be replaced');
+      process.exit(EXIT_CODES.unexpected.code);
+    });
+  });
+}
+
+/** What this process was given of a mount whose daemon died. */
+async function inheritanceOf(environment: NodeJS.ProcessEnv): Promise<Inheritance | undefined> {
+  // The daemon's modules take a moment to load, which a mistake on the command line need not wait for.
+  if (environment._INFINIMOUNT_INHERIT === undefined && environment.LISTEN_FDS === undefined)
+    return undefined;
+  return (await import('../daemon/index.js')).takeInheritance(environment);
 }
 
 /** Stops a daemon that may have stopped already, and says what is left to do. */

@@ -17,6 +17,17 @@ export function complain(line: string): void {
   write(STDERR_FD, `infinimount: ${line}\n`);
 }
 
+/** The one line that a mount says on stdout, when it is ready. */
+export function readyLine({
+  url,
+  mountPoint,
+}: {
+  readonly url: string;
+  readonly mountPoint: string;
+}): string {
+  return `infinimount: mounted ${url} on ${mountPoint}`;
+}
+
 /** Says what ended a command, and gives the exit code for it. */
 export function reportFailure(error: unknown): number {
   if (error instanceof UserError) {
@@ -33,7 +44,7 @@ function write(fd: number, text: string): void {
     writeSync(fd, text);
   } catch (error) {
     const code = systemErrorCode(error);
-    // A reader that went away, or a full pipe, is no reason to end a mount.
-    if (code !== 'EPIPE' && code !== 'EAGAIN') throw error;
+    // A reader that went away, a terminal that was closed, or a full pipe is no reason to end a mount.
+    if (code !== 'EPIPE' && code !== 'EIO' && code !== 'EAGAIN') throw error;
   }
 }

@@ -30,6 +30,7 @@ export function replaceFile(path: string, text: string, expected: string | undef
       fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_NOFOLLOW;
     const fd = fs.openSync(temporary, flags, MODE);
     try {
+      keepOwner(fd, target);
       writeAll(fd, Buffer.from(text, 'utf8'));
       fs.fsyncSync(fd);
     } finally {
@@ -46,6 +47,13 @@ export function replaceFile(path: string, text: string, expected: string | undef
   }
   syncDirectory(directory);
   return true;
+}
+
+/** Root that changes the file of another user leaves it theirs; where that cannot be, nothing is written. */
+function keepOwner(fd: number, target: string): void {
+  const before = fs.statSync(target, { throwIfNoEntry: false });
+  if (before === undefined || before.uid === process.geteuid?.()) return;
+  fs.fchownSync(fd, before.uid, before.gid);
 }
 
 function writeAll(fd: number, bytes: Uint8Array): void {

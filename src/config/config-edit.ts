@@ -40,8 +40,15 @@ export function withProfile(
   };
 }
 
-/** Writes a profile, which is made where it is missing, into the file, which is too. Rejects with {@link UserError}. */
-export async function writeProfile(path: string, profile: string, changes: ProfileChanges): Promise<void> {
+/**
+ * Writes a profile, which is made where it is missing, into the file, which is too; undefined: the top of the file, of
+ * which only keys that it has can be written. Rejects with {@link UserError}.
+ */
+export async function writeProfile(
+  path: string,
+  profile: string | undefined,
+  changes: ProfileChanges,
+): Promise<void> {
   await edit(path, async (before) => {
     let text = before;
     for (const section of [undefined, ...OPTION_SECTIONS]) {
@@ -51,7 +58,10 @@ export async function writeProfile(path: string, profile: string, changes: Profi
         if (change === undefined || optionSpec(name).section !== section) continue;
         values[name] = change === null ? undefined : scalarOf(name, change);
       }
-      const table = ['profile', profile, ...(section === undefined ? [] : [section])];
+      const table = [
+        ...(profile === undefined ? [] : ['profile', profile]),
+        ...(section === undefined ? [] : [section]),
+      ];
       if (Object.keys(values).length > 0) text = await setInTable(text, table, values);
     }
     return text;

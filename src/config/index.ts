@@ -15,15 +15,25 @@ export {
 } from './config-file.js';
 export { checkConfig, type ShownOption, shownOptions } from './inspect.js';
 export {
+  backgroundLogFile,
   defaultMountOptions,
   type LogSettings,
   type MountOptions,
+  type MountPart,
   type MountRequest,
   type MountTarget,
+  type OptionSource,
+  type OptionsNow,
   resolveMount,
 } from './mount-options.js';
 export { nearest } from './nearest.js';
-export { OPTION_GROUPS, type OptionGroup, type OptionSpec } from './option-kinds.js';
+export {
+  duration,
+  OPTION_GROUPS,
+  type OptionChange,
+  type OptionGroup,
+  type OptionSpec,
+} from './option-kinds.js';
 export {
   API_KEY,
   type ApiKeyPlacement,
@@ -38,11 +48,20 @@ export {
   optionSpec,
   type SyncMode,
 } from './options.js';
-export { defaultCacheDir, defaultConfigPath, tokenPath } from './paths.js';
+export {
+  controlSocketPath,
+  defaultCacheDir,
+  defaultConfigPath,
+  type Environment,
+  runtimeDir,
+  tokenPath,
+} from './paths.js';
+export type { NewSecrets, SecretWrites } from './secret-places.js';
 export {
   type BasicLogin,
   type CredentialSource,
   type Credentials,
+  type LineOptions,
   nodeUrl,
   type OAuth2Login,
   type RequestedOptions,

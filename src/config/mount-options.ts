@@ -6,17 +6,50 @@
 import { resolve } from 'node:path';
 import { quote, type Secret, UserError } from '../base/index.js';
 import type { LogFormat, LogLevel } from '../observe/index.js';
-import type { OptionValues, SyncMode } from './options.js';
-import { defaultCacheDir } from './paths.js';
+import type { Driver, OptionValues, SyncMode } from './options.js';
+import { defaultCacheDir, logPath, runtimeDir, serverName } from './paths.js';
 import {
+  findUrl,
+  type LineOptions,
+  lineOf,
+  type RequestedOptions,
+  requestedOptions,
   resolveServer,
   type ServerOptions,
   type ServerRequest,
   type Surroundings,
 } from './server-options.js';
-import { resolveOptions } from './sources.js';
+import { type OptionTexts, resolveOptions } from './sources.js';
+
+/** What of the options is the mount's alone, and what of it can be read again. */
+export type MountPart = Omit<
+  MountOptions,
+  keyof ServerOptions | 'mountPoint' | 'cacheDir' | 'runtimeDir' | 'source'
+>;
+
+/** The options as their sources have them at one moment; of the credentials, only where they are. */
+export interface OptionsNow {
+  /** As they were given; the default's where none was. */
+  readonly texts: OptionTexts;
+  readonly values: OptionValues;
+  readonly line: LineOptions;
+  readonly mount: MountPart;
+  readonly logLevel: LogLevel;
+  /** Where the cache of this server and user belongs when no option says otherwise. Absolute. */
+  readonly defaultCacheDir: string;
+}
+
+/** Where the options come from, so that they can be read again while the mount runs. */
+export interface OptionSource {
+  /** As they were at the start. */
+  readonly first: OptionsNow;
+  /** `overrides` win over all that there is, the command line included; rejects with {@link UserError}. */
+  read(overrides: OptionTexts): Promise<OptionsNow>;
+}
 
 export interface MountOptions extends ServerOptions {
+  /** Undefined where the options are fixed. */
+  readonly source: OptionSource | undefined;
   /** Absolute path. */
   readonly mountPoint: string;
   /** Absolute path. */
@@ -26,10 +59,14 @@ export interface MountOptions extends ServerOptions {
   readonly freshnessMs: number;
   readonly sync: SyncMode;
   readonly uploadDelayMs: number;
+  /** How long the end of the mount may wait for the queue. */
+  readonly drainTimeoutMs: number;
   readonly readOnly: boolean;
   readonly allowOther: boolean;
+  readonly noExec: boolean;
   /** Whether a directory that has files may be mounted on. */
   readonly nonempty: boolean;
+  readonly driver: Driver;
   readonly uid: number;
   readonly gid: number;
   /** Permission bits of files that were not made through this mount. */
@@ -37,6 +74,12 @@ export interface MountOptions extends ServerOptions {
   readonly dirMode: number;
   /** Undefined: the server's quota, else a large size. */
   readonly volumeSizeBytes: number | undefined;
+  /** Absolute path of the directory of the control socket. */
+  readonly runtimeDir: string;
+  /** Whether someone else holds the kernel's descriptor too, so that the mount outlives the daemon. */
+  readonly keeper: boolean;
+  /** Undefined: the kernel's own minor version of the protocol. */
+  readonly fuseMinor: number | undefined;
   readonly debugFuse: boolean;
 }
 
@@ -54,7 +97,12 @@ export interface MountRequest extends ServerRequest {
 export async function resolveMount(
   request: MountRequest,
   surroundings: Surroundings,
-): Promise<{ readonly mount: MountOptions; readonly log: LogSettings }> {
+): Promise<{
+  readonly mount: MountOptions;
+  readonly log: LogSettings;
+  /** Absolute path; undefined: stderr. */
+  readonly logFile: string | undefined;
+}> {
   const { server, options } = await resolveServer(request, surroundings);
   const { values, path } = options;
   const cacheDir = values['cache-dir'];
@@ -71,6 +119,7 @@ export async function resolveMount(
   }
   const mount = {
     ...server,
+    source: await optionSource(request, options, surroundings),
     ...mountPart(values),
     mountPoint:
       request.directory === undefined
@@ -80,8 +129,51 @@ export async function resolveMount(
       cacheDir === undefined
         ? defaultCacheDir(url, values.user, surroundings.environment)
         : path('cache-dir', cacheDir),
+    runtimeDir:
+      values['runtime-dir'] === undefined
+        ? runtimeDir(surroundings.environment)
+        : path('runtime-dir', values['runtime-dir']),
   };
-  return { mount, log: { level: values['log-level'], format: values['log-format'] } };
+  const logFile = values['log-file'] === undefined ? undefined : path('log-file', values['log-file']);
+  return { mount, log: { level: values['log-level'], format: values['log-format'] }, logFile };
+}
+
+/** Where the log of a mount in the background goes: an absolute path. Asks for nothing and runs no command. */
+export async function backgroundLogFile(request: MountRequest, surroundings: Surroundings): Promise<string> {
+  const options = await requestedOptions(request, surroundings);
+  const given = options.values['log-file'];
+  if (given !== undefined) return options.path('log-file', given);
+  const name = request.profile ?? serverName(findUrl(request, options.values), options.values.user);
+  return logPath(name, surroundings.environment);
+}
+
+async function optionSource(
+  request: MountRequest,
+  options: RequestedOptions,
+  { environment, workingDirectory }: Surroundings,
+): Promise<OptionSource> {
+  const now = async (asked: MountRequest, found: RequestedOptions): Promise<OptionsNow> => {
+    const { values, texts } = found;
+    const line = await lineOf(found, asked);
+    return {
+      texts,
+      values,
+      line,
+      mount: mountPart(values),
+      logLevel: values['log-level'],
+      defaultCacheDir: defaultCacheDir(new URL(line.url), values.user, environment),
+    };
+  };
+  return {
+    first: await now(request, options),
+    read: async (overrides) => {
+      const { url, ...rest } = request;
+      const isElsewhere = overrides.url !== undefined || overrides.node !== undefined;
+      const flags = { ...request.flags, ...overrides };
+      const asked = { ...rest, ...(isElsewhere || url === undefined ? {} : { url }), flags };
+      return await now(asked, await requestedOptions(asked, { environment, workingDirectory }));
+    },
+  };
 }
 
 /** What has no default. */
@@ -105,9 +197,11 @@ export function defaultMountOptions({
   return {
     ...mountPart(values),
     profile: undefined,
+    source: undefined,
     url,
     mountPoint,
     cacheDir,
+    runtimeDir: runtimeDir(process.env),
     credentials: { kind: 'basic', user, password, preemptive: values.preemptive },
     credentialSource: undefined,
     rest: undefined,
@@ -119,23 +213,26 @@ export function defaultMountOptions({
   };
 }
 
-function mountPart(
-  values: OptionValues,
-): Omit<MountOptions, keyof ServerOptions | 'mountPoint' | 'cacheDir'> {
+function mountPart(values: OptionValues): MountPart {
   return {
     cacheSizeBytes: values['cache-size'],
     minFreeSpaceBytes: values['min-free-space'],
     freshnessMs: values.freshness,
     sync: values.sync,
     uploadDelayMs: values['upload-delay'],
+    drainTimeoutMs: values['drain-timeout'],
     readOnly: values['read-only'],
     allowOther: values['allow-other'],
+    noExec: values.noexec,
     nonempty: values.nonempty,
+    driver: values.driver,
     uid: values.uid ?? process.getuid?.() ?? 0,
     gid: values.gid ?? process.getgid?.() ?? 0,
     fileMode: values['file-mode'],
     dirMode: values['dir-mode'],
     volumeSizeBytes: values['volume-size'],
+    keeper: values.keeper,
+    fuseMinor: values['fuse-minor'],
     debugFuse: values['debug-fuse'],
   };
 }

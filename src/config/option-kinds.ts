@@ -10,6 +10,7 @@ export type Parsed<T> = { readonly value: T } | { readonly wanted: string };
 
 export interface OptionSpec<T> {
   readonly group: OptionGroup;
+  readonly applies: OptionChange;
   /** One sentence without a full stop. */
   readonly help: string;
   /** How the value is called in the help, such as `SIZE`; absent for a flag. */
@@ -35,14 +36,22 @@ export interface OptionSpec<T> {
 /** How TOML writes a value. */
 export type TomlForm = 'text' | 'number' | 'text or number' | 'true or false';
 
-export const OPTION_GROUPS = ['Account', 'OAuth2', 'Connection', 'Cache', 'Mount', 'Log'] as const;
+export const OPTION_GROUPS = ['Account', 'OAuth2', 'Connection', 'Cache', 'Mount', 'Control', 'Log'] as const;
 export type OptionGroup = (typeof OPTION_GROUPS)[number];
 
 export const OPTION_SECTIONS = ['oauth2'] as const;
 export type OptionSection = (typeof OPTION_SECTIONS)[number];
 
+/**
+ * From when on a new value holds for a mount that runs: at once by `remount`; with the credentials, by `rotate` or when the
+ * file changes; from the next kernel mount on (`remount --reestablish`); or from the next start on.
+ */
+export const OPTION_CHANGES = ['live', 'credentials', 'new-mount', 'new-daemon'] as const;
+export type OptionChange = (typeof OPTION_CHANGES)[number];
+
 interface Common {
   readonly group: OptionGroup;
+  readonly applies: OptionChange;
   readonly help: string;
   readonly defaultHelp?: string;
   readonly where?: 'file';

@@ -76,6 +76,8 @@ export function reasonOf(error: unknown): string {
     case 'EACCES':
     case 'EPERM':
       return 'you may not read it';
+    case 'EROFS':
+      return 'its file system is read-only';
     case 'EISDIR':
       return 'it is a directory';
     case 'ENOTDIR':

@@ -3,13 +3,14 @@
  * the server.
  */
 
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { quote, Secret, UserError } from '../base/index.js';
 import { checkCombinations } from './combinations.js';
 import { type ConfigFile, readConfigFile } from './config-file.js';
 import { API_KEY, type ApiKeyPlacement, type Grant, type OptionName, type OptionValues } from './options.js';
 import { defaultConfigPath, type Environment, pathInConfig, serverName, tokenPath } from './paths.js';
 import { readPrivateFile } from './private-file.js';
+import { type NewSecrets, type SecretWrites, writeSecrets } from './secret-places.js';
 import { readCredential, readSecretFile, runSecretCommand } from './secrets.js';
 import { checkServerUrl } from './server-url.js';
 import { type OptionTexts, type Resolved, resolveOptions } from './sources.js';
@@ -64,6 +65,8 @@ export interface CredentialSource {
   readonly files: readonly string[];
   /** Reads them again, asking nobody; rejects with {@link UserError}. */
   read(): Promise<{ readonly credentials: Credentials | undefined; readonly rest: RestAccess | undefined }>;
+  /** Writes new ones where they come from, as far as that can be; rejects with {@link UserError}. */
+  write(secrets: NewSecrets): Promise<SecretWrites>;
 }
 
 export interface ServerOptions {
@@ -85,12 +88,20 @@ export interface ServerOptions {
   readonly readTimeoutMs: number;
 }
 
+/** How the server is reached. */
+export type LineOptions = Pick<
+  ServerOptions,
+  'url' | 'insecureHttp' | 'extraCaPem' | 'maxConnections' | 'connectTimeoutMs' | 'readTimeoutMs'
+>;
+
 /** The surroundings of the process, so that tests need not change them. */
 export interface Surroundings {
   readonly environment: Environment;
   readonly workingDirectory: string;
   /** Asks a person for the password; undefined where nobody can be asked. */
   readonly askPassword?: (question: string) => Promise<string>;
+  /** What was typed, or put out by the password command, when an earlier daemon of this mount started. */
+  readonly rememberedPassword?: Secret;
 }
 
 /** Which server: a URL, or a profile of the configuration file. */
@@ -111,7 +122,7 @@ export interface RequestedOptions extends Resolved {
 }
 
 /** Resolves the options of a request; rejects with {@link UserError}. */
-async function requestedOptions(
+export async function requestedOptions(
   request: ServerRequest,
   surroundings: Surroundings,
 ): Promise<RequestedOptions> {
@@ -182,16 +193,23 @@ export async function serverOf(
   request: ServerRequest,
   surroundings: Surroundings,
 ): Promise<ServerOptions> {
-  const { values } = options;
-  const url = findUrl(request, values);
+  const url = findUrl(request, options.values);
   const asked = await findLogin(options, url, request.profile, surroundings);
-  const caFile = values['ca-file'];
   return {
+    ...(await lineOf(options, request)),
     profile: request.profile,
-    url: url.href,
     credentials: asked.credentials,
     rest: asked.rest,
     credentialSource: asked.typed ? undefined : sourceOf(request, options, asked.credentials, surroundings),
+  };
+}
+
+/** What of the server's part has nothing to do with who logs in; rejects with {@link UserError}. */
+export async function lineOf(options: RequestedOptions, request: ServerRequest): Promise<LineOptions> {
+  const { values } = options;
+  const caFile = values['ca-file'];
+  return {
+    url: findUrl(request, values).href,
     insecureHttp: values['insecure-http'],
     extraCaPem: caFile === undefined ? undefined : await readCaFile(options.path('ca-file', caFile)),
     maxConnections: values['max-connections'],
@@ -232,12 +250,22 @@ function sourceOf(
     return given === undefined ? [] : [options.path(name, given)];
   });
   const tokens = credentials?.kind === 'oauth2' ? [credentials.tokenFile] : [];
+  const { CREDENTIALS_DIRECTORY: handedOver } = environment;
+  const credential = options.values['password-credential'];
+  const credentialFiles =
+    credential === undefined || handedOver === undefined ? [] : [join(handedOver, credential)];
   return {
-    files: [...(options.file === undefined ? [] : [options.file.path]), ...secretFiles, ...tokens],
+    files: [
+      ...(options.file === undefined ? [] : [options.file.path]),
+      ...secretFiles,
+      ...credentialFiles,
+      ...tokens,
+    ],
     read: async () => {
       const again = await requestedOptions(request, silent);
       return await findLogin(again, findUrl(request, again.values), request.profile, silent);
     },
+    write: async (secrets) => writeSecrets(await requestedOptions(request, silent), request.profile, secrets),
   };
 }
 
@@ -297,7 +325,7 @@ async function findLogin(
 
 async function givenPassword(
   options: RequestedOptions,
-  { environment }: Surroundings,
+  { environment, rememberedPassword }: Surroundings,
 ): Promise<Secret | undefined> {
   const { values, path } = options;
   const { password, 'password-file': file, 'password-command': command } = values;
@@ -305,12 +333,18 @@ async function givenPassword(
   if (password !== undefined) return password;
   if (file !== undefined)
     return await readSecretFile(path('password-file', file), 'password file', 'password');
-  if (command !== undefined) return await runSecretCommand(command);
+  // The command may ask a person, and programs are waiting for the mount.
+  if (command !== undefined) return rememberedPassword ?? (await runSecretCommand(command));
   if (credential !== undefined) return await readCredential(credential, environment.CREDENTIALS_DIRECTORY);
   return undefined;
 }
 
-async function askForPassword(user: string, url: URL, { askPassword }: Surroundings): Promise<Secret> {
+async function askForPassword(
+  user: string,
+  url: URL,
+  { askPassword, rememberedPassword }: Surroundings,
+): Promise<Secret> {
+  if (rememberedPassword !== undefined) return rememberedPassword;
   if (askPassword === undefined) {
     throw new UserError(
       'password',

@@ -3,6 +3,7 @@
 import * as fs from 'node:fs';
 import type { Ino } from '../base/index.js';
 
+/** Read at each use: they may change; {@link Evictor.run} then makes room. */
 export interface CacheLimits {
   /** Bytes of clean content to keep at most. */
   readonly maxCleanBytes: number;
@@ -13,9 +14,9 @@ export interface CacheLimits {
 /** What the evictor needs of the store. */
 export interface EvictionTarget {
   cleanBytes(): number;
-  /** Clean files not in use. */
+  /** Clean files that may go. */
   candidates(): readonly (readonly [Ino, { readonly lastUseMs: number }])[];
-  /** Deletes a clean file, unless it came into use; returns the bytes freed. */
+  /** Deletes a clean file, unless it may not go any more; returns the bytes freed. */
   drop(ino: Ino): number;
 }
 
@@ -61,7 +62,25 @@ export class Evictor {
 
   /** Evicts until the limits hold or nothing is left that may go; one run at a time. Resolves with the bytes freed. */
   run(): Promise<number> {
-    this.#running ??= this.#run().finally(() => {
+    return this.#runFor(0);
+  }
+
+  /** Evicts until so many bytes more fit within the limits. Resolves with whether they do. */
+  async makeRoom(bytes: number): Promise<boolean> {
+    if (this.#fits(bytes)) return true;
+    await this.#running?.catch(this.#onFailure);
+    await this.#runFor(bytes);
+    return this.#fits(bytes);
+  }
+
+  #fits(bytes: number): boolean {
+    return (
+      this.#target.cleanBytes() + bytes <= this.#limits.maxCleanBytes && this.#missingFreeBytes() + bytes <= 0
+    );
+  }
+
+  #runFor(moreBytes: number): Promise<number> {
+    this.#running ??= this.#run(moreBytes).finally(() => {
       this.#running = undefined;
     });
     return this.#running;
@@ -72,9 +91,9 @@ export class Evictor {
     await this.#running?.catch(this.#onFailure);
   }
 
-  async #run(): Promise<number> {
-    const excess = this.#target.cleanBytes() - this.#limits.maxCleanBytes;
-    const missing = this.#missingFreeBytes();
+  async #run(moreBytes: number): Promise<number> {
+    const excess = this.#target.cleanBytes() + moreBytes - this.#limits.maxCleanBytes;
+    const missing = this.#missingFreeBytes() + moreBytes;
     if (excess <= 0 && missing <= 0) return 0;
     const fromSize = excess > 0 ? excess + this.#limits.maxCleanBytes * SLACK : 0;
     const fromDisk = missing > 0 ? missing + this.#limits.minFreeBytes * SLACK : 0;

@@ -27,7 +27,7 @@ import { ParkedDescriptors } from './parked-descriptors.js';
 import { type CleanEntry, PresenceRecords, type PresenceTable } from './presence.js';
 import { type NodeContent, type ReconcileReport, reconcileFiles } from './reconcile.js';
 import type { Body, ContentStore, Snapshot } from './store.js';
-import { type VerifyReport, verifyFiles } from './verify.js';
+import { type VerifyOptions, type VerifyReport, type VerifyTarget, verifyFiles } from './verify.js';
 
 /** How long presence may be known in memory alone. */
 const WRITE_BACK_DELAY_MS = 3_000;
@@ -78,6 +78,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
   readonly #staged = new Map<Ino, number>();
   readonly #powerLoss: boolean;
   #cleanBytes = 0;
+  #isKept: (ino: Ino) => boolean = () => false;
   /** Entries that are newer in memory than in the table. */
   readonly #unwritten = new Set<Ino>();
   #writeBackTimer: Timer | undefined;
@@ -114,7 +115,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     const target = {
       cleanBytes: () => this.#cleanBytes,
       candidates: () => [...this.#clean].filter(([ino]) => !this.#bodies.has(ino)),
-      drop: (ino: Ino) => (this.#bodies.has(ino) ? 0 : this.#dropClean(ino)),
+      drop: (ino: Ino) => (this.#isKept(ino) ? 0 : this.evictFile(ino)),
     };
     this.#evictor = new Evictor(limits, layout.dir, target, (err) =>
       log.warn({ err }, 'Cannot evict cached files'),
@@ -147,6 +148,10 @@ export class FileContentStore implements ContentStore, BodyOwner {
       this.#dropClean(ino);
     }
     return this.#use(this.#createClean(ino, version));
+  }
+
+  cleanVersion(ino: Ino): { readonly etag: ETag | undefined; readonly size: number } | undefined {
+    return this.#clean.get(ino);
   }
 
   acquireStaged(ino: Ino): Body {
@@ -262,6 +267,32 @@ export class FileContentStore implements ContentStore, BodyOwner {
     return this.#evictor.run();
   }
 
+  makeRoom(bytes: number): Promise<boolean> {
+    return this.#evictor.makeRoom(bytes);
+  }
+
+  keep(isKept: (ino: Ino) => boolean): void {
+    this.#isKept = isKept;
+  }
+
+  evictFile(ino: Ino): number {
+    return this.#bodies.has(ino) ? 0 : this.#dropClean(ino);
+  }
+
+  cleanFiles(): readonly Ino[] {
+    return [...this.#clean.keys()];
+  }
+
+  stagedFiles(): readonly Ino[] {
+    const open = [...this.#bodies.values()].filter((body) => body.kind === 'staged' && !body.discarded);
+    return [...this.#staged.keys(), ...open.map(({ ino }) => ino)];
+  }
+
+  presentBytes(ino: Ino, version: { readonly etag: ETag | undefined; readonly size: number }): number {
+    const entry = this.#clean.get(ino);
+    return entry?.etag === version.etag && entry?.size === version.size ? entry.presentBytes : 0;
+  }
+
   stats(): {
     readonly cleanBytes: number;
     readonly stagedBytes: number;
@@ -312,15 +343,20 @@ export class FileContentStore implements ContentStore, BodyOwner {
     return reconcileFiles(target, nodeOf, this.#powerLoss);
   }
 
-  /** Compares every clean file that is not in use with what is known of it; damaged ones are deleted. */
-  verify(): Promise<VerifyReport> {
+  verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     const idle = [...this.#clean].filter(([ino]) => !this.#bodies.has(ino));
-    return verifyFiles(this.#layout, idle, (ino, entry) => {
-      if (this.#clean.get(ino) !== entry || this.#bodies.has(ino)) return false;
-      this.#damaged++;
-      this.#dropClean(ino);
-      return true;
-    });
+    const target: VerifyTarget = {
+      layout: this.#layout,
+      clean: idle,
+      staged: [...this.#staged.keys()],
+      isCurrent: (ino, entry) => !this.#bodies.has(ino) && this.#clean.get(ino) === entry,
+      isStagedIdle: (ino) => this.#staged.has(ino),
+      drop: (ino) => {
+        this.#damaged++;
+        this.#dropClean(ino);
+      },
+    };
+    return verifyFiles(target, options);
   }
 
   filled(body: FileBody, addedBytes: number): void {

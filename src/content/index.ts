@@ -5,4 +5,4 @@ export * from './memory-content.js';
 export { MemoryPresenceTable, type PresenceTable } from './presence.js';
 export type { NodeContent, ReconcileReport } from './reconcile.js';
 export * from './store.js';
-export type { VerifyReport } from './verify.js';
+export type { VerifyOptions, VerifyReport } from './verify.js';

@@ -6,14 +6,15 @@
  *     lost+found/<ino>.<n>            staged files that no node wants; never deleted here
  *     tmp/                            copies on their way out; emptied at the start
  *
- * <xx>: the low eight bits of the inode number in hexadecimal.
+ * <xx>: the inode number in hexadecimal without its low ten bits, so that files that are made together lie together: a
+ * new directory for each file costs more than the file.
  */
 
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Ino, isErrno } from '../base/index.js';
 
-const FAN_OUT = 256;
+const FILES_PER_DIRECTORY = 1024;
 const CLEAN_NAME = /^([0-9]+)\.([0-9a-f]+)$/;
 const STAGED_NAME = /^([0-9]+)$/;
 
@@ -57,6 +58,20 @@ export class Layout {
     }
     fs.rmSync(join(this.dir, 'tmp'), { recursive: true, force: true });
     fs.mkdirSync(join(this.dir, 'tmp'), { mode: 0o700 });
+    this.#settle();
+  }
+
+  /** Moves files to where they belong, where directories were filled by another rule. */
+  #settle(): void {
+    for (const kind of ['clean', 'staged']) {
+      for (const path of [...this.#files(kind)]) {
+        const name = path.slice(path.lastIndexOf('/') + 1);
+        const ino = (CLEAN_NAME.exec(name) ?? STAGED_NAME.exec(name))?.[1];
+        if (ino === undefined) continue;
+        const there = join(this.dir, kind, bucket(Number(ino) as Ino), name);
+        if (path !== there) moveTo(path, there);
+      }
+    }
   }
 
   *cleanFiles(): Generator<CleanFileName> {
@@ -81,7 +96,9 @@ export class Layout {
 }
 
 function bucket(ino: Ino): string {
-  return (ino % FAN_OUT).toString(16).padStart(2, '0');
+  return Math.floor(ino / FILES_PER_DIRECTORY)
+    .toString(16)
+    .padStart(2, '0');
 }
 
 /** open(2), making the directory where it is missing. */
@@ -97,8 +114,13 @@ export function openIn(path: string, flags: string): number {
 
 /** rename(2), making the directory where it is missing. */
 export function moveTo(from: string, to: string): void {
-  fs.mkdirSync(dirname(to), { recursive: true, mode: 0o700 });
-  fs.renameSync(from, to);
+  try {
+    fs.renameSync(from, to);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT') || fs.existsSync(dirname(to))) throw error;
+    fs.mkdirSync(dirname(to), { mode: 0o700 });
+    fs.renameSync(from, to);
+  }
 }
 
 /** unlink(2) of a file that may be gone. */

@@ -4,6 +4,7 @@ import { type Ino, RangeSet } from '../base/index.js';
 import type { ETag } from '../remote/index.js';
 import { ContentError } from './errors.js';
 import type { Body, ContentStore, Snapshot } from './store.js';
+import type { VerifyOptions, VerifyReport } from './verify.js';
 
 /** One backing file as a restart would find it again. */
 export interface MemoryFile {
@@ -136,6 +137,7 @@ export interface MemoryContentOptions {
 export class MemoryContentStore implements ContentStore {
   readonly #bodies = new Map<Ino, MemoryBody>();
   readonly #maxCleanBytes: number;
+  #isKept: (ino: Ino) => boolean = () => false;
   #useCounter = 0;
 
   constructor({ image, maxCleanBytes = Number.POSITIVE_INFINITY }: MemoryContentOptions = {}) {
@@ -175,6 +177,11 @@ export class MemoryContentStore implements ContentStore {
     }
     const empty = new MemoryBody(ino, 'clean', version.etag, new Uint8Array(version.size), new RangeSet());
     return this.#use(empty);
+  }
+
+  cleanVersion(ino: Ino): { readonly etag: ETag | undefined; readonly size: number } | undefined {
+    const found = this.#bodies.get(ino);
+    return found?.kind === 'clean' ? found : undefined;
   }
 
   acquireStaged(ino: Ino): Body {
@@ -259,15 +266,68 @@ export class MemoryContentStore implements ContentStore {
   }
 
   async evict(): Promise<number> {
+    return this.#evictFor(0);
+  }
+
+  async makeRoom(bytes: number): Promise<boolean> {
+    this.#evictFor(bytes);
+    return this.stats().cleanBytes + bytes <= this.#maxCleanBytes;
+  }
+
+  #evictFor(moreBytes: number): number {
     const victims = [...this.#bodies.values()].filter((body) => body.kind === 'clean' && body.uses === 0);
     victims.sort((a, b) => a.lastUse - b.lastUse);
     let freed = 0;
-    for (const body of victims) {
-      if (this.stats().cleanBytes <= this.#maxCleanBytes) break;
-      this.#bodies.delete(body.ino);
-      freed += body.presentBytes;
+    for (const { ino } of victims) {
+      if (this.stats().cleanBytes + moreBytes <= this.#maxCleanBytes) break;
+      if (!this.#isKept(ino)) freed += this.evictFile(ino);
     }
     return freed;
+  }
+
+  keep(isKept: (ino: Ino) => boolean): void {
+    this.#isKept = isKept;
+  }
+
+  evictFile(ino: Ino): number {
+    const body = this.#bodies.get(ino);
+    if (body?.kind !== 'clean' || body.uses > 0) return 0;
+    this.#bodies.delete(ino);
+    return body.presentBytes;
+  }
+
+  cleanFiles(): readonly Ino[] {
+    return this.#files('clean');
+  }
+
+  stagedFiles(): readonly Ino[] {
+    return this.#files('staged');
+  }
+
+  #files(kind: 'clean' | 'staged'): readonly Ino[] {
+    const bodies = [...this.#bodies.values()].filter((body) => body.kind === kind && !body.discarded);
+    return bodies.map(({ ino }) => ino);
+  }
+
+  presentBytes(ino: Ino, version: { readonly etag: ETag | undefined; readonly size: number }): number {
+    const body = this.#bodies.get(ino);
+    if (body?.kind !== 'clean' || body.discarded) return 0;
+    return body.etag === version.etag && body.size === version.size ? body.presentBytes : 0;
+  }
+
+  /** Memory keeps what it has; only sizes can be wrong. */
+  async verify({ stagedSize }: VerifyOptions = {}): Promise<VerifyReport> {
+    const idle = [...this.#bodies.values()].filter((body) => body.uses === 0);
+    const damagedStaged = idle.filter(({ ino, kind, size }) => {
+      const expected = kind === 'staged' ? stagedSize?.(ino) : undefined;
+      return expected !== undefined && expected !== size;
+    });
+    return {
+      checkedFiles: idle.length,
+      checkedBytes: idle.reduce((sum, body) => sum + body.presentBytes, 0),
+      damagedFiles: 0,
+      damagedStaged: damagedStaged.map(({ ino }) => ino),
+    };
   }
 
   stats(): {

@@ -5,6 +5,7 @@
 
 import type { Ino } from '../base/index.js';
 import type { ETag } from '../remote/index.js';
+import type { VerifyOptions, VerifyReport } from './verify.js';
 
 /**
  * The bytes of one file, open on disk. One object per inode while anyone uses it. Clean bodies hold (a part of) one
@@ -52,6 +53,8 @@ export interface ContentStore {
    * must not be in use then.
    */
   acquireClean(ino: Ino, version: { readonly etag: ETag | undefined; readonly size: number }): Body;
+  /** The version that the clean body on disk holds, in use or not; undefined where there is none. */
+  cleanVersion(ino: Ino): { readonly etag: ETag | undefined; readonly size: number } | undefined;
   /** Takes a use of the staged body; throws `ContentError` 'lost' when the backing file is not there. */
   acquireStaged(ino: Ino): Body;
   /** Makes an empty staged body (for a new or truncated file) and takes a use of it. Replaces a clean body in place. */
@@ -73,6 +76,20 @@ export interface ContentStore {
   discard(ino: Ino): void;
   /** Evicts clean bodies not in use until the limits hold; returns bytes freed. */
   evict(): Promise<number>;
+  /** Evicts until so many bytes more fit within the limits; false where they do not fit even so. */
+  makeRoom(bytes: number): Promise<boolean>;
+  /** Files that are never evicted are those of which `isKept` says so; asked each time. */
+  keep(isKept: (ino: Ino) => boolean): void;
+  /** Deletes the clean body of a file, kept or not; returns the bytes freed, 0 where it is in use or there is none. */
+  evictFile(ino: Ino): number;
+  /** Clean bodies, in use or not. */
+  cleanFiles(): readonly Ino[];
+  /** Staged bodies, in use or not. */
+  stagedFiles(): readonly Ino[];
+  /** Bytes of this version that are here, whether in use or not; 0 where another version is. */
+  presentBytes(ino: Ino, version: { readonly etag: ETag | undefined; readonly size: number }): number;
+  /** Reads every body that is not in use; see {@link VerifyReport}. Rejects with the signal's reason. */
+  verify(options?: VerifyOptions): Promise<VerifyReport>;
   /** Bytes on disk, clean and staged. */
   stats(): {
     readonly cleanBytes: number;

@@ -1,48 +1,106 @@
-/** Compares clean files with what is known of them, reading every present byte. */
+/** Compares the files on disk with what is known of them, reading every byte that should be there. */
 
 import * as fs from 'node:fs';
-import type { Ino } from '../base/index.js';
+import { type Ino, isErrno } from '../base/index.js';
 import type { Layout } from './layout.js';
 import type { CleanEntry } from './presence.js';
 
+export interface VerifyOptions {
+  readonly signal?: AbortSignal;
+  /** What a staged file should have in bytes; undefined where that is not known. */
+  readonly stagedSize?: (ino: Ino) => number | undefined;
+}
+
 export interface VerifyReport {
+  /** Clean and staged. */
   readonly checkedFiles: number;
   readonly checkedBytes: number;
-  /** Missing, of another size, or not readable; they are deleted. */
+  /** Clean files that were missing, of another size, or not readable; they are deleted. */
   readonly damagedFiles: number;
+  /** Staged files of which the same is true; they are left as they are. */
+  readonly damagedStaged: readonly Ino[];
+}
+
+/** What the check needs of the store. */
+export interface VerifyTarget {
+  readonly layout: Layout;
+  readonly clean: readonly (readonly [Ino, CleanEntry])[];
+  readonly staged: readonly Ino[];
+  /** Whether this still is what is known of the clean file, and nobody uses it. */
+  isCurrent(ino: Ino, entry: CleanEntry): boolean;
+  /** Whether there still is a staged file that nobody uses. */
+  isStagedIdle(ino: Ino): boolean;
+  /** Deletes a damaged clean file. */
+  drop(ino: Ino): void;
 }
 
 const CHUNK_BYTES = 1024 * 1024;
 
-/** `drop`: deletes a damaged file, unless it changed or came into use meanwhile (false). */
 export async function verifyFiles(
-  layout: Layout,
-  files: readonly (readonly [Ino, CleanEntry])[],
-  drop: (ino: Ino, entry: CleanEntry) => boolean,
+  target: VerifyTarget,
+  { signal, stagedSize }: VerifyOptions,
 ): Promise<VerifyReport> {
+  const { layout } = target;
+  const damagedStaged: Ino[] = [];
+  let checkedFiles = 0;
   let checkedBytes = 0;
   let damagedFiles = 0;
   const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-  for (const [ino, entry] of files) {
+  for (const [ino, entry] of target.clean) {
+    signal?.throwIfAborted();
+    if (!target.isCurrent(ino, entry)) continue;
+    checkedFiles++;
     try {
-      checkedBytes += await readPresent(layout.clean(ino, entry.generation), entry, buffer);
+      const ranges = entry.ranges === 'whole' ? [0, entry.size] : entry.ranges;
+      checkedBytes += await readRanges(
+        layout.clean(ino, entry.generation),
+        entry.size,
+        ranges,
+        buffer,
+        signal,
+      );
     } catch {
+      signal?.throwIfAborted();
+      if (!target.isCurrent(ino, entry)) continue;
       // Whatever the reason is, the copy is of no use: it is counted, and the bytes are on the server.
-      if (drop(ino, entry)) damagedFiles++;
+      target.drop(ino);
+      damagedFiles++;
     }
   }
-  return { checkedFiles: files.length, checkedBytes, damagedFiles };
+  for (const ino of target.staged) {
+    signal?.throwIfAborted();
+    if (!target.isStagedIdle(ino)) continue;
+    const expected = stagedSize?.(ino);
+    checkedFiles++;
+    try {
+      const size = expected ?? (await fs.promises.stat(layout.staged(ino))).size;
+      checkedBytes += await readRanges(layout.staged(ino), size, [0, size], buffer, signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      // It may have been uploaded, deleted or written to since: then it is no longer what was asked about.
+      const isSame = target.isStagedIdle(ino) && stagedSize?.(ino) === expected;
+      if (isSame && !(isErrno(error, 'ENOENT') && expected === undefined)) damagedStaged.push(ino);
+    }
+  }
+  return { checkedFiles, checkedBytes, damagedFiles, damagedStaged };
 }
 
-async function readPresent(path: string, { size, ranges }: CleanEntry, buffer: Buffer): Promise<number> {
+/** `ranges`: pairs of start and end. Throws where the file is not of this size, or cannot be read. */
+async function readRanges(
+  path: string,
+  size: number,
+  ranges: readonly number[],
+  buffer: Buffer,
+  signal: AbortSignal | undefined,
+): Promise<number> {
   const file = await fs.promises.open(path, 'r');
   try {
     if ((await file.stat()).size !== size) throw new RangeError('another size');
     let total = 0;
-    const flat = ranges === 'whole' ? [0, size] : ranges;
-    for (let i = 0; i < flat.length; i += 2) {
-      const end = flat[i + 1] as number;
-      for (let at = flat[i] as number; at < end; ) {
+    for (let i = 0; i < ranges.length; i += 2) {
+      const end = ranges[i + 1] as number;
+      for (let at = ranges[i] as number; at < end; ) {
+        signal?.throwIfAborted();
         const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, end - at), at);
         if (bytesRead === 0) throw new RangeError('it ends early');
         at += bytesRead;

@@ -9,6 +9,9 @@ import * as z from 'zod';
 /** The first segment of every route's path. */
 export const CONTROL_VERSION = 'v1';
 
+/** Items of one answer. */
+const MAX_QUEUE_ITEMS = 10_000;
+
 const count = z.int().nonnegative();
 const bytes = z.int().nonnegative();
 const timeMs = z.number();
@@ -53,7 +56,10 @@ export const status = z.object({
   }),
   paused: z.boolean(),
   queue: z.object({ pending: count, running: count, failing: count, bytes: bytes, bytesDone: bytes }),
-  rates: z.object({ upBytesPerSecond: z.number().nonnegative(), downBytesPerSecond: z.number().nonnegative() }),
+  rates: z.object({
+    upBytesPerSecond: z.number().nonnegative(),
+    downBytesPerSecond: z.number().nonnegative(),
+  }),
   cache: z.object({
     cleanBytes: bytes,
     cleanFiles: count,
@@ -65,7 +71,9 @@ export const status = z.object({
   capacity: z.object({ totalBytes: bytes.optional(), usedBytes: bytes.optional() }).optional(),
   conflicts: count,
   /** The latest troubles, newest last; bounded. */
-  errors: z.array(z.object({ atMs: timeMs, code: z.string(), message: z.string(), path: z.string().optional() })),
+  errors: z.array(
+    z.object({ atMs: timeMs, code: z.string(), message: z.string(), path: z.string().optional() }),
+  ),
 });
 
 export const queueItem = z.object({
@@ -81,13 +89,22 @@ export const queueItem = z.object({
   /** When it is tried next, where that is known. */
   dueAtMs: timeMs.optional(),
 });
+/** Of a query, so numbers come as text. */
+export const queueRequest = z.strictObject({
+  limit: z.coerce.number<number | string>().pipe(z.int().min(0).max(MAX_QUEUE_ITEMS)).default(100),
+});
 export const queue = z.object({ total: count, items: z.array(queueItem), truncated: z.boolean() });
 
 /** An event of the stream; `type` is the SSE event's name. */
 export const event = z.discriminatedUnion('type', [
   z.object({ type: z.literal('status'), status }),
   z.object({ type: z.literal('uploaded'), path: z.string(), bytes }),
-  z.object({ type: z.literal('trouble'), code: z.string(), message: z.string(), path: z.string().optional() }),
+  z.object({
+    type: z.literal('trouble'),
+    code: z.string(),
+    message: z.string(),
+    path: z.string().optional(),
+  }),
   z.object({ type: z.literal('conflict'), path: z.string(), copy: z.string() }),
   z.object({ type: z.literal('connection'), connection }),
 ]);
@@ -132,7 +149,10 @@ export const cacheReport = z.object({
   /** Staged bodies that are damaged: kept and named. */
   damaged: z.array(z.string()),
 });
-export const logLevel = z.strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']) });
+export const logLevel = z.strictObject({
+  level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']),
+});
+export const logLevelState = z.object(logLevel.shape);
 /** Without any of the three: reads them again where they came from. */
 export const rotateRequest = z.strictObject({
   password: z.string().min(1).max(4096).optional(),
@@ -153,11 +173,15 @@ export const remountRequest = z.strictObject({
   options: z.record(z.string(), z.string()).default({}),
   /** Make a new kernel mount in the place of this one; open files are lost. */
   reestablish: z.boolean().default(false),
+  /** Take another URL up though the folder there does not look like the one that is mounted. */
+  force: z.boolean().default(false),
 });
 export const remounted = z.object({
   changed: z.array(z.object({ option: z.string(), from: z.string(), to: z.string() })),
   /** Options that differ and hold only from the next kernel mount on. */
   needsNewMount: z.array(z.string()),
+  /** What else there is to know: open files that were lost, a place that was not written. */
+  note: z.string().optional(),
 });
 export const unmountRequest = z.strictObject({
   /** Wait until everything is on the server. */
@@ -168,6 +192,9 @@ export const unmountRequest = z.strictObject({
 });
 export const unmounting = z.object({ pending: count });
 export const nothing = z.strictObject({});
+/** Done, and there is nothing to tell of it. */
+export const done = z.object({});
+export const text = z.string();
 
 /** RFC 9457 problem details; `code` and `advice` are extension members. */
 export const problem = z.object({
@@ -183,4 +210,15 @@ export type Status = z.infer<typeof status>;
 export type Queue = z.infer<typeof queue>;
 export type QueueEntry = z.infer<typeof queueItem>;
 export type ControlEvent = z.infer<typeof event>;
+export type CacheReport = z.infer<typeof cacheReport>;
+export type CacheStats = z.infer<typeof cacheStats>;
+export type Conflict = z.infer<typeof conflict>;
+export type Connection = z.infer<typeof connection>;
+export type Pin = z.infer<typeof pin>;
+export type RotateRequest = z.output<typeof rotateRequest>;
+export type Rotated = z.infer<typeof rotated>;
+export type RemountRequest = z.output<typeof remountRequest>;
+export type Remounted = z.infer<typeof remounted>;
+export type UnmountRequest = z.output<typeof unmountRequest>;
+export type ControlLogLevel = z.infer<typeof logLevel>['level'];
 export type Problem = z.infer<typeof problem>;

@@ -3,38 +3,38 @@
  * the top down. Nobody else builds subsystems.
  */
 
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Clock, SystemClock, UserError } from '../base/index.js';
-import { connectInvalidation, createBridge, type KernelInvalidation } from '../bridge/index.js';
 import type { MountOptions } from '../config/index.js';
 import { type ContentStore, openContentStore } from '../content/index.js';
-import {
-  FuseSession,
-  type KernelMount,
-  MountError,
-  mountKernel,
-  type SessionEnd,
-  setReadAhead,
-} from '../fuse/index.js';
-import { type Logger, subsystemLogger } from '../observe/index.js';
+import type { SessionEnd } from '../fuse/index.js';
+import { type Logger, Metrics, subsystemLogger } from '../observe/index.js';
 import { type Capabilities, isRemoteError, type RemoteStore } from '../remote/index.js';
 import { type LmdbStateStore, openState, StateError } from '../state/index.js';
 import { SyncEngine } from '../sync/index.js';
-import { Vfs } from '../vfs/index.js';
+import { type Adopted, type HandleLog, NO_HANDLE_LOG, openHandleLog, Vfs } from '../vfs/index.js';
 import { checkServer } from '../webdav/index.js';
 import { capacitySource } from './capacity.js';
 import { connect } from './connection.js';
+import { mountFacts, mountSettings, openControl } from './control-start.js';
 import { remoteUserError } from './errors.js';
-import { cacheUserError, mountUserError } from './failures.js';
-import type { LiveAuth } from './live-auth.js';
-import { type Preflight, preflight } from './preflight.js';
+import { cacheUserError } from './failures.js';
+import { KernelSide, type KernelSideDeps } from './kernel-side.js';
+import { LibfuseSide } from './libfuse-side.js';
+import { Lineage } from './lineage.js';
+import { LiveSettings } from './live-settings.js';
+import { type Continuity, MountGuard } from './mount-guard.js';
+import type { MountSide } from './mount-side.js';
+import { type Preflight, preflight, preflightTakeover } from './preflight.js';
+import { Remounter } from './remount.js';
+import { Rotation } from './rotation.js';
+import { connectServiceManager, type ServiceManager } from './service-manager.js';
+import { serviceSources } from './service-sources.js';
+import { StopDrain } from './stop-drain.js';
+import type { Legacy } from './succession.js';
+import { releaseMount, takeOver } from './takeover.js';
 import type { CloseReason, DaemonDeps, RunningDaemon, StopReport } from './types.js';
 
-/** How often a file that stays open for writing is uploaded from a copy. */
-const COPY_INTERVAL_MS = 30_000;
-/** What the kernel reads ahead of a sequential reader, in KiB. */
-const READ_AHEAD_KIB = 1024;
 const CAPABILITIES_KEY = 'capabilities';
 const PROBED_AT_KEY = 'probedAtMs';
 /** A server is probed anew once a week: it may have been replaced by another. */
@@ -43,6 +43,10 @@ const PROBE_EVERY_MS = 7 * 24 * 60 * 60 * 1000;
 /** Things to undo, last first. */
 class Undo {
   readonly #steps: (() => Promise<void> | void)[] = [];
+  /** Called first where the start fails, with its reason. */
+  onFailure: ((reason: unknown) => Promise<void>) | undefined;
+  /** Another program goes on with the mount: what programs have open stays open. */
+  isHandedOver = false;
 
   add(step: () => Promise<void> | void): void {
     this.#steps.push(step);
@@ -68,6 +72,7 @@ export async function startDaemon(options: MountOptions, deps: DaemonDeps): Prom
   try {
     return await start(options, deps, undo);
   } catch (error) {
+    await undo.onFailure?.(error);
     await undo.run().catch((failure: unknown) => deps.logger.error({ err: failure }, 'could not clean up'));
     throw error;
   }
@@ -76,15 +81,32 @@ export async function startDaemon(options: MountOptions, deps: DaemonDeps): Prom
 async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promise<RunningDaemon> {
   const { logger } = deps;
   const clock = new SystemClock();
-  const checked = await preflight(options);
+  const manager = connectServiceManager(process.env, { clock, log: subsystemLogger(logger, 'service') });
+  undo.add(() => manager.close());
+  const { inheritance } = deps;
+  const heir = { logger, notify: manager.notify, nowMs: clock.nowMs() };
+  const takeover = inheritance === undefined ? undefined : await takeOver(inheritance, options, heir);
+  // What a person has to mend is no better for the next daemon; anything else may be.
+  undo.onFailure = async (reason) => {
+    if (takeover !== undefined && reason instanceof UserError)
+      await releaseMount(takeover, options.cacheDir, heir);
+  };
+  const checked =
+    takeover === undefined
+      ? await preflight(options, logger)
+      : await preflightTakeover(options, takeover.kernel.mountPoint);
   let inUse = false;
   undo.add(() => (inUse ? checked.cache.release() : checked.cache.abandon()));
 
   const state = openTrees(checked.cache.dir, options, clock, logger);
   undo.add(() => state.close());
+  const settings = new LiveSettings(options);
+  const metrics = new Metrics();
   const connection = connect(options, {
     clock,
     logger,
+    isLive: true,
+    onResponse: metrics.httpEnded,
     capabilities: {
       known: (state.getMeta(CAPABILITIES_KEY) ?? {}) as Partial<Capabilities>,
       save: (capabilities) => state.setMeta(CAPABILITIES_KEY, { ...capabilities }),
@@ -92,8 +114,10 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
   });
   const { store } = connection;
   undo.add(() => connection.close());
-  await askServer(store, options, checked, logger);
-  const { content, powerLoss } = await openBodies(checked.cache.dir, state, options, clock, logger);
+  connection.auth.watch();
+  // Programs may be waiting for a mount that is taken over: it serves first.
+  if (takeover === undefined) await askServer(store, options, checked, logger);
+  const { content, powerLoss } = await openBodies(checked.cache.dir, state, settings, clock, logger);
   undo.add(() => content.close());
   inUse = true;
 
@@ -107,59 +131,92 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
       log: subsystemLogger(logger, 'sync'),
       capacity: capacitySource({
         store,
-        url: options.url,
+        line: () => connection.line,
         rest: () => connection.auth.rest,
-        ca: options.extraCaPem,
         clock,
         log: subsystemLogger(logger, 'infinicloud'),
       }),
     },
-    {
-      hostName: hostname(),
-      owner: { uid: options.uid, gid: options.gid, fileMode: options.fileMode, dirMode: options.dirMode },
-      freshnessMs: options.freshnessMs,
-      uploadDelayMs: options.uploadDelayMs,
-      copyIntervalMs: COPY_INTERVAL_MS,
-      maxConnections: options.maxConnections,
-    },
+    settings.sync,
   );
+  const lineage = new Lineage(takeover?.record);
   const vfs = new Vfs({
     state,
     content,
     sync: engine,
     clock,
-    options: { readOnly: options.readOnly, sync: options.sync, volumeSizeBytes: options.volumeSizeBytes },
+    options: settings.vfs,
+    handleLog: openHandles(options, checked.cache.dir, lineage, logger),
   });
-  connection.auth.onRenewed = () => engine.retryNow();
+  // Before the engine starts, which must not forget what is in use.
+  if (takeover !== undefined) noteAdopted(vfs.adopt(), logger);
+  connection.auth.onRenewed = (accepted) => {
+    if (accepted) engine.reachable();
+    else engine.retryNow();
+  };
   engine.start({ powerLoss });
   undo.add(() => engine.close());
-  undo.add(() => vfs.close());
-
-  const kernel = await mountChecked(options, checked);
-  const { session, invalidation } = serve(kernel, vfs, engine, options, clock, logger);
-  undo.add(() => invalidation.close());
-  undo.add(async () => {
-    await session.close();
+  const drain = new StopDrain({ engine, manager, clock, limitMs: options.drainTimeoutMs, logger });
+  undo.add(() => drain.run());
+  undo.add(() => {
+    if (!undo.isHandedOver) vfs.close();
   });
-  undo.add(() => unmount(kernel, logger));
-  await Promise.race([session.ready, session.closed.then(failIfEnded)]);
-  await setReadAhead(kernel.device, READ_AHEAD_KIB).catch((error: unknown) =>
-    logger.debug({ err: error }, 'the read-ahead of the mount stays at the default'),
-  );
-  if (!options.readOnly) learn(store, state, clock, logger);
-  deps.onReady?.({ url: options.url, mountPoint: kernel.mountPoint });
-  return new Daemon({ session, engine, auth: connection.auth, undo, logger });
-}
 
-function failIfEnded(end: SessionEnd): never {
-  throw new UserError(
-    'mount-refused',
-    'Cannot mount: the kernel ended the connection at once',
-    'See the kernel log.',
-    {
-      cause: end.reason === 'failed' ? end.error : undefined,
-    },
-  );
+  const { notify } = manager;
+  const { mountPoint, privileged } = checked;
+  const observe = metrics.fuseAnswered;
+  const parts = { options, mountPoint, vfs, engine, settings, clock, logger, observe };
+  const guard: KernelSideDeps['guard'] = (mount, by, from) => {
+    if (from === undefined) lineage.next();
+    state.origins.begin(lineage.connection);
+    return new MountGuard({
+      kernel: mount,
+      options: by,
+      inheritance: from === undefined ? undefined : inheritance,
+      takeover: from,
+      lineage,
+      notify,
+      clock,
+      logger,
+    });
+  };
+  // A mount that is taken over goes on as it is, whatever the options say now.
+  const kernel: MountSide =
+    options.driver === 'fuse-native' && takeover === undefined
+      ? new LibfuseSide({ ...parts, privileged })
+      : new KernelSide({ ...parts, guard });
+  undo.add(() => kernel.close());
+  await kernel.start(takeover);
+  const rotation = new Rotation({ connection, clock, log: subsystemLogger(logger, 'rotation') });
+  const remounter = new Remounter({
+    source: options.source,
+    cacheDir: options.cacheDir,
+    cache: checked.cache,
+    settings,
+    connection,
+    engine,
+    content,
+    state,
+    kernel,
+    logger,
+    log: subsystemLogger(logger, 'remount'),
+  });
+  if (!options.readOnly) learn(store, state, clock, logger);
+  const daemon = new Daemon({ kernel, engine, rotation, remounter, manager, drain, undo, logger });
+  const control = await openControl({
+    ...{ kernel, engine, content, rotation, remounter, metrics, clock, logger },
+    runtimeDir: options.runtimeDir,
+    facts: mountFacts(options, { mountPoint, driver: kernel.driver, startedAtMs: clock.nowMs() }),
+    settings: () => mountSettings(settings, connection),
+    nodeCount: () => state.nodeCount,
+    openHandles: () => vfs.handleCount,
+    credentials: () => connection.auth.status,
+    stop: () => daemon.end(),
+  });
+  undo.add(() => control?.close());
+  if (takeover === undefined) deps.onReady?.({ url: options.url, mountPoint: kernel.mountPoint });
+  manager.serving(serviceSources({ url: options.url, mountPoint: kernel.mountPoint, engine }));
+  return daemon;
 }
 
 /** A server that cannot be reached is no reason not to show what is known of it. */
@@ -192,10 +249,22 @@ function openTrees(dir: string, options: MountOptions, clock: Clock, logger: Log
   }
 }
 
+/** Where what programs have open is written down for the next daemon, if there will be one. */
+function openHandles(options: MountOptions, dir: string, lineage: Lineage, logger: Logger): HandleLog {
+  if (!options.keeper || options.driver === 'fuse-native') return NO_HANDLE_LOG;
+  const log = subsystemLogger(logger, 'vfs');
+  return openHandleLog({ path: join(dir, 'handles'), connection: lineage.id, log });
+}
+
+function noteAdopted({ files, directories, lost }: Adopted, logger: Logger): void {
+  logger.info({ files, directories }, 'what programs had open is open again');
+  if (lost.length > 0) logger.error({ inodes: lost }, 'files that programs had open are gone from the cache');
+}
+
 async function openBodies(
   dir: string,
   state: LmdbStateStore,
-  options: MountOptions,
+  { limits }: LiveSettings,
   clock: Clock,
   logger: Logger,
 ): Promise<{ content: ContentStore; powerLoss: boolean }> {
@@ -205,7 +274,7 @@ async function openBodies(
     presence: state.sideTable('presence'),
     clock,
     log,
-    limits: { maxCleanBytes: options.cacheSizeBytes, minFreeBytes: options.minFreeSpaceBytes },
+    limits,
   });
   const report = await content.reconcile((ino) => {
     const node = state.get(ino);
@@ -221,74 +290,6 @@ async function openBodies(
   if (report.powerLoss)
     log.warn({}, 'the machine went down without a clean end; unfinished writes may be missing');
   return { content, powerLoss: report.powerLoss };
-}
-
-async function mountChecked(options: MountOptions, checked: Preflight): Promise<KernelMount> {
-  try {
-    return await mountKernel({
-      mountPoint: checked.mountPoint,
-      fsName: options.url,
-      allowOther: options.allowOther,
-      readOnly: options.readOnly,
-      noAtime: true,
-      allowNonEmpty: options.nonempty,
-    });
-  } catch (error) {
-    throw error instanceof MountError ? mountUserError(error, checked.mountPoint) : error;
-  }
-}
-
-function serve(
-  kernel: KernelMount,
-  vfs: Vfs,
-  engine: SyncEngine,
-  options: MountOptions,
-  clock: Clock,
-  logger: Logger,
-): { session: FuseSession; invalidation: KernelInvalidation } {
-  const log = subsystemLogger(logger, 'fuse');
-  const { freshnessMs } = options;
-  const timeouts = {
-    entryTimeoutMs: freshnessMs,
-    attrTimeoutMs: freshnessMs,
-    negativeTimeoutMs: freshnessMs,
-  };
-  const pending: { invalidation: KernelInvalidation | undefined } = { invalidation: undefined };
-  const handlers = createBridge({
-    vfs,
-    timeouts,
-    log,
-    isStale: (ino) => pending.invalidation?.isPending(ino) ?? false,
-  });
-  const session = new FuseSession({
-    fd: kernel.fd,
-    handlers,
-    clock,
-    options: { extraFlags: ['HANDLE_KILLPRIV_V2'] },
-    onUnexpectedError: (error, operation) =>
-      log.error({ operation, err: error }, 'request failed unexpectedly'),
-    ...(options.debugFuse ? { trace: (line: string) => process.stderr.write(`${line}\n`) } : {}),
-  });
-  const invalidation = connectInvalidation({
-    sync: engine,
-    notify: session.notify,
-    isKnown: (ino) => vfs.inodes.isInUse(ino),
-    log,
-  });
-  pending.invalidation = invalidation;
-  session.start();
-  return { session, invalidation };
-}
-
-/** Unmounts; where programs hold on to the mount it is detached, and goes when they let go. */
-async function unmount(kernel: KernelMount, logger: Logger): Promise<void> {
-  try {
-    await kernel.unmount();
-  } catch (error) {
-    if (!(error instanceof MountError) || error.code !== 'busy') throw error;
-    logger.warn({ mountPoint: kernel.mountPoint }, 'programs still use the mount; it is detached from them');
-    await kernel.unmount({ lazy: true });
-  }
 }
 
 /** Finds out what the server honours, behind everything else, unless that was done lately. */
@@ -310,29 +311,44 @@ function learn(store: RemoteStore, state: LmdbStateStore, clock: Clock, logger: 
 class Daemon implements RunningDaemon {
   readonly closed: Promise<CloseReason>;
   readonly #engine: SyncEngine;
-  readonly #auth: LiveAuth;
+  readonly #kernel: MountSide;
+  readonly #rotation: Rotation;
+  readonly #remounter: Remounter;
+  readonly #manager: ServiceManager;
+  readonly #drain: StopDrain;
   readonly #undo: Undo;
   readonly #logger: Logger;
   #stopping: Promise<StopReport> | undefined;
   #setClosed: (reason: CloseReason) => void = () => undefined;
 
   constructor(parts: {
-    readonly session: FuseSession;
+    readonly kernel: MountSide;
     readonly engine: SyncEngine;
-    readonly auth: LiveAuth;
+    readonly rotation: Rotation;
+    readonly remounter: Remounter;
+    readonly manager: ServiceManager;
+    readonly drain: StopDrain;
     readonly undo: Undo;
     readonly logger: Logger;
   }) {
     this.#engine = parts.engine;
-    this.#auth = parts.auth;
+    this.#kernel = parts.kernel;
+    this.#rotation = parts.rotation;
+    this.#remounter = parts.remounter;
+    this.#manager = parts.manager;
+    this.#drain = parts.drain;
     this.#undo = parts.undo;
     this.#logger = parts.logger;
     this.closed = new Promise((resolve) => {
       this.#setClosed = resolve;
     });
-    parts.session.closed
+    parts.kernel.closed
       .then((end) => this.#ended(end))
       .catch((error: unknown) => this.#logger.error({ err: error }, 'could not stop cleanly'));
+  }
+
+  get continuity(): Continuity {
+    return this.#kernel.continuity;
   }
 
   flush(signal: AbortSignal): Promise<void> {
@@ -340,14 +356,53 @@ class Daemon implements RunningDaemon {
   }
 
   reload(): void {
-    this.#auth
-      .reload()
-      .catch((error: unknown) => this.#logger.error({ err: error }, 'could not read the credentials again'));
+    this.#manager
+      .reload(async () => {
+        const nothing = { options: {}, reestablish: false, force: false };
+        await this.#told('credentials', () => this.#rotation.reload());
+        await this.#told('options', () => this.#remounter.remount(nothing));
+      })
+      .catch((error: unknown) =>
+        this.#logger.error({ err: error }, 'could not read the configuration again'),
+      );
   }
 
-  stop(): Promise<StopReport> {
+  /** What a person can put right is told in the log: nobody waits for an answer. */
+  async #told(what: string, work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      this.#logger.warn({ what, reason: error.message }, 'not everything was read again');
+    }
+  }
+
+  stop(reason: 'signal' | 'request'): Promise<StopReport> {
+    // Who asks for the end of the mount by request has waited for the queue already, or did not want to.
+    if (reason === 'request') this.#drain.skip();
     this.#stopping ??= this.#close('stopped');
     return this.#stopping;
+  }
+
+  async handOver(): Promise<Legacy> {
+    const refused = (found: string) =>
+      new UserError('refused', `Cannot hand the mount over to another program: ${found}`);
+    if (this.#kernel.handOver === undefined) throw refused('its driver does not give the connection away');
+    if (this.#stopping !== undefined) throw refused('it is being unmounted');
+    this.#stopping = this.closed.then(() => ({ pendingUploads: this.#drain.left }));
+    this.#drain.skip();
+    this.#undo.isHandedOver = true;
+    const legacy = await this.#kernel.handOver();
+    await this.#undo.run();
+    if (legacy === undefined) throw refused('it is not there any more');
+    return legacy;
+  }
+
+  /** `stop` for someone who does not wait for it. */
+  end(): void {
+    this.stop('request').catch((error: unknown) =>
+      this.#logger.error({ err: error }, 'could not stop cleanly'),
+    );
   }
 
   async #ended(end: SessionEnd): Promise<void> {
@@ -359,12 +414,13 @@ class Daemon implements RunningDaemon {
   }
 
   async #close(reason: CloseReason): Promise<StopReport> {
-    const report: StopReport = { pendingUploads: this.#engine.pendingCount() };
+    this.#manager.stopping();
+    this.#drain.allow();
     try {
       await this.#undo.run();
     } finally {
       this.#setClosed(reason);
     }
-    return report;
+    return { pendingUploads: this.#drain.left };
   }
 }

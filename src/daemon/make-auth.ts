@@ -7,15 +7,20 @@ import {
   FileTokenStore,
   type OAuth2Options,
   TokenCommandAuth,
+  type Tokens,
 } from '../auth/index.js';
 import { assertNever, type Clock, type Log } from '../base/index.js';
 import type { Credentials, OAuth2Login } from '../config/index.js';
 
 export interface AnyAuth extends AuthProvider {
+  /** Whether {@link reload} would find something new; rejects with AuthError. */
+  hasNewer(): Promise<boolean>;
   /** Takes up what lies beside the configuration (the file of tokens); whether it is something new. */
   reload(): Promise<boolean>;
   /** Takes new credentials of the same kind; false where a new provider has to be made. */
   update(credentials: Credentials): boolean;
+  /** Takes up tokens of a new login, for OAuth2. */
+  adopt(tokens: Tokens): void;
 }
 
 export interface AuthDeps {
@@ -43,7 +48,12 @@ export function makeAuth(credentials: Credentials | undefined, deps: AuthDeps): 
     case 'oauth2': {
       const tokens = new FileTokenStore(credentials.tokenFile);
       const auth = createOAuth2(oauth2Options(credentials, deps.ca), { ...deps, tokens });
-      return { ...replaceable(auth), reload: () => auth.reload() };
+      return {
+        ...replaceable(auth),
+        hasNewer: () => auth.hasNewer(),
+        reload: () => auth.reload(),
+        adopt: (tokens) => auth.adopt(tokens),
+      };
     }
     case 'token-command': {
       const auth = new TokenCommandAuth({ command: credentials.command }, deps);
@@ -58,8 +68,10 @@ function replaceable(auth: AuthProvider): AnyAuth {
   return {
     authorize: (request) => auth.authorize(request),
     onUnauthorized: (request, sent, challenge) => auth.onUnauthorized(request, sent, challenge),
+    hasNewer: () => Promise.resolve(false),
     reload: () => Promise.resolve(false),
     update: () => false,
+    adopt: () => undefined,
   };
 }
 

@@ -20,6 +20,7 @@ import {
 } from 'node:fs';
 import { mkdir, open, readdir, readFile, realpath, rename, rm, rmdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { quote, shellWord, syncDirectory, systemErrorCode, tryLock, UserError } from '../base/index.js';
 
 /** Version of the directory's layout; a directory with a later one is left alone. */
@@ -27,6 +28,8 @@ export const CACHE_VERSION = 1;
 
 const FORMAT = 'infinimount-cache';
 const FORMAT_FILE = 'cache.json';
+/** Moves that are remembered. */
+const MAX_FORMER_URLS = 8;
 const LOCK_FILE = 'lock';
 
 /** What a fresh file system may hold by itself. */
@@ -34,6 +37,11 @@ const IGNORED_ENTRIES: ReadonlySet<string> = new Set([LOCK_FILE, `${FORMAT_FILE}
 
 /** Bytes that must be free: room for the database to grow and for a change to be written down. */
 const MIN_FREE_BYTES = 16 * 1024 * 1024;
+
+/** How long a process that was killed is waited for, how long until its lock is looked into, and how often. */
+const DYING_LIMIT_MS = 20_000;
+const DYING_GRACE_MS = 1_000;
+const DYING_LOOK_MS = 10;
 
 export interface CacheRequest {
   /** Absolute path. */
@@ -51,6 +59,8 @@ export interface CacheClaim {
   readonly id: string;
   /** Whether this claim made the cache. */
   readonly isNew: boolean;
+  /** The server's folder is at this URL from now on; the cache is taken for the earlier one too. Rejects with UserError. */
+  moved(url: string): Promise<void>;
   /** Gives the directory back and keeps what is in it. */
   release(): void;
   /** Before the mount was ready: gives the directory back as it was found. */
@@ -63,10 +73,18 @@ interface Identity {
   readonly id: string;
   readonly url: string;
   readonly user: string | null;
+  /** Where the same folder was before, the latest first; absent in most. */
+  readonly formerUrls?: readonly string[];
 }
 
-/** Claims the directory, making it where it is not there; rejects with {@link UserError} and leaves nothing behind. */
-export async function claimCache(request: CacheRequest): Promise<CacheClaim> {
+/**
+ * Claims the directory, making it where it is not there; rejects with {@link UserError} and leaves nothing behind. With a
+ * `dying` holder, its end is waited for, at most `DYING_LIMIT_MS`.
+ */
+export async function claimCache(
+  request: CacheRequest,
+  { holder }: { readonly holder: 'none' | 'dying' } = { holder: 'none' },
+): Promise<CacheClaim> {
   const { dir } = request;
   await requireApart(request);
   let made: string | undefined;
@@ -86,15 +104,20 @@ export async function claimCache(request: CacheRequest): Promise<CacheClaim> {
     if (found === undefined) await requireUnused(dir);
     else requireOurs(found, request);
     await requireRoom(dir);
-    lock = await takeLock(dir);
+    lock = holder === 'none' ? await takeLock(dir) : await takeLockFromDying(dir);
     // Again: someone else may have made the cache before the lock was ours.
     const existing = await readIdentity(dir);
     if (existing === undefined) isNew = true;
     else requireOurs(existing, request);
     const held = lock;
     recordHolder(held, request);
-    const { id } = existing ?? (await writeIdentity(request));
-    return { dir, id, isNew, release: () => closeSync(held), abandon };
+    let identity = existing ?? (await makeIdentity(request));
+    const moved = async (url: string) => {
+      identity = await writeIdentity(dir, movedTo(identity, url)).catch((error: unknown) => {
+        throw cacheFault(dir, error);
+      });
+    };
+    return { dir, id: identity.id, isNew, moved, release: () => closeSync(held), abandon };
   } catch (error) {
     await abandon();
     throw error instanceof UserError ? error : cacheFault(dir, error);
@@ -205,6 +228,41 @@ async function takeLock(dir: string): Promise<number> {
   }
 }
 
+/**
+ * The lock of a daemon that was killed: the kernel gives it back when the last of its threads is gone. A thread inside a
+ * notification may itself wait for the answer of the daemon that is starting here, so a dead process's lock is
+ * not waited for in the end: the file is replaced, as its lock stands for the process only.
+ */
+async function takeLockFromDying(dir: string): Promise<number> {
+  for (const endMs = Date.now() + DYING_LIMIT_MS; ; ) {
+    try {
+      return await takeLock(dir);
+    } catch (error) {
+      if (!(error instanceof UserError) || error.code !== 'cache-busy' || Date.now() > endMs) throw error;
+    }
+    if (Date.now() > endMs - DYING_LIMIT_MS + DYING_GRACE_MS && (await isDead(await holderOf(dir)))) {
+      await rm(join(dir, LOCK_FILE), { force: true });
+    } else await delay(DYING_LOOK_MS);
+  }
+}
+
+async function holderOf(dir: string): Promise<number | undefined> {
+  const pid = parseObject(await readFile(join(dir, LOCK_FILE), 'utf8'))?.pid;
+  return typeof pid === 'number' ? pid : undefined;
+}
+
+/** Whether nothing of the process runs any more but, perhaps, what the kernel does for it (proc_pid_stat(5)). */
+async function isDead(pid: number | undefined): Promise<boolean> {
+  if (pid === undefined) return false;
+  try {
+    const state = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ').at(-1)?.charAt(0);
+    return state === 'Z' || state === 'X';
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ESRCH') return false;
+    throw error;
+  }
+}
+
 /** Says in the lock file who holds it, for the message that another mount will show. */
 function recordHolder(lock: number, { mountPoint }: CacheRequest): void {
   ftruncateSync(lock, 0);
@@ -230,7 +288,7 @@ async function readIdentity(dir: string): Promise<Identity | undefined> {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
-  const { format, version, id, url, user } = parseObject(text) ?? {};
+  const { format, version, id, url, user, formerUrls } = parseObject(text) ?? {};
   if (format !== FORMAT || typeof version !== 'number') throw damaged(dir);
   // A later version may say the rest in another way: its number is all that is sure.
   if (version > CACHE_VERSION) {
@@ -242,7 +300,8 @@ async function readIdentity(dir: string): Promise<Identity | undefined> {
   }
   if (typeof id !== 'string' || typeof url !== 'string' || (user !== null && typeof user !== 'string'))
     throw damaged(dir);
-  return { format, version, id, url, user };
+  const former = Array.isArray(formerUrls) ? formerUrls.filter((one) => typeof one === 'string') : [];
+  return { format, version, id, url, user, ...(former.length === 0 ? {} : { formerUrls: former }) };
 }
 
 function damaged(dir: string): UserError {
@@ -254,7 +313,8 @@ function damaged(dir: string): UserError {
 }
 
 function requireOurs(identity: Identity, { dir, url, user }: CacheRequest): void {
-  if (identity.url === url && identity.user === (user ?? null)) return;
+  const urls = [identity.url, ...(identity.formerUrls ?? [])];
+  if (urls.includes(url) && identity.user === (user ?? null)) return;
   const owner =
     identity.user === null ? quote(identity.url) : `${quote(identity.user)} on ${quote(identity.url)}`;
   throw new UserError(
@@ -264,14 +324,17 @@ function requireOurs(identity: Identity, { dir, url, user }: CacheRequest): void
   );
 }
 
-async function writeIdentity({ dir, url, user }: CacheRequest): Promise<Identity> {
-  const identity: Identity = {
-    format: FORMAT,
-    version: CACHE_VERSION,
-    id: randomUUID(),
-    url,
-    user: user ?? null,
-  };
+function makeIdentity({ dir, url, user }: CacheRequest): Promise<Identity> {
+  const id = randomUUID();
+  return writeIdentity(dir, { format: FORMAT, version: CACHE_VERSION, id, url, user: user ?? null });
+}
+
+function movedTo(identity: Identity, url: string): Identity {
+  const before = [identity.url, ...(identity.formerUrls ?? [])].filter((other) => other !== url);
+  return { ...identity, url, formerUrls: before.slice(0, MAX_FORMER_URLS) };
+}
+
+async function writeIdentity(dir: string, identity: Identity): Promise<Identity> {
   const target = join(dir, FORMAT_FILE);
   const file = await open(`${target}.new`, 'w', 0o600);
   try {

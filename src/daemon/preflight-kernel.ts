@@ -73,7 +73,7 @@ async function checkHelper(directories: readonly string[]): Promise<void> {
   );
 }
 
-async function isExecutable(path: string): Promise<boolean> {
+export async function isExecutable(path: string): Promise<boolean> {
   return await access(path, constants.X_OK).then(
     () => true,
     () => false,

@@ -3,11 +3,11 @@
  * directory is touched: what is mounted there may be dead, or may never answer.
  */
 
-import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access, lstat, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { quote, shellWord, systemErrorCode, UserError } from '../base/index.js';
+import { probeMount } from './dead-mount.js';
 
 export interface MountPointRules {
   /** Whether a directory with files may be mounted on. */
@@ -24,7 +24,9 @@ export interface MountEntry {
 
 /** Checks the directory and gives its path back without symbolic links. */
 export async function checkMountPoint(path: string, rules: MountPointRules): Promise<string> {
-  const real = await findMountPoint(path, rules);
+  const { real, isAutomount } = await findMountPoint(path, rules);
+  // It is an empty directory, and looking at it would wait for the very mount that is being made.
+  if (isAutomount) return real;
   let isDirectory: boolean;
   try {
     isDirectory = (await stat(real)).isDirectory();
@@ -38,28 +40,36 @@ export async function checkMountPoint(path: string, rules: MountPointRules): Pro
   return real;
 }
 
-/** The path without symbolic links, after making sure that nothing is mounted there. */
-async function findMountPoint(path: string, rules: MountPointRules): Promise<string> {
+interface Place {
+  /** The path without symbolic links. */
+  readonly real: string;
+  /** Whether the kernel's automounter waits there for someone to mount (systemd.automount(5), autofs(5)). */
+  readonly isAutomount: boolean;
+}
+
+/** The place, after making sure that nothing is mounted there. */
+async function findMountPoint(path: string, rules: MountPointRules): Promise<Place> {
   try {
     // The last segment is looked at only when the kernel says that nothing is mounted on it.
     const unfollowed = path === '/' ? '/' : join(await realpath(dirname(path)), basename(path));
-    await requireUnmounted(path, unfollowed, rules);
-    if (!(await lstat(unfollowed)).isSymbolicLink()) return unfollowed;
+    const isAutomount = await requireUnmounted(path, unfollowed, rules);
+    if (isAutomount || !(await lstat(unfollowed)).isSymbolicLink()) return { real: unfollowed, isAutomount };
     const parent = await realpath(dirname(await realpath(unfollowed)));
     const followed = join(parent, basename(await realpath(unfollowed)));
-    await requireUnmounted(path, followed, rules);
-    return followed;
+    return { real: followed, isAutomount: await requireUnmounted(path, followed, rules) };
   } catch (error) {
     if (error instanceof UserError) throw error;
     throw mountPointFault(path, error, rules);
   }
 }
 
-async function requireUnmounted(path: string, real: string, rules: MountPointRules): Promise<void> {
+/** True for an automount, which waits for a mount on top of it. */
+async function requireUnmounted(path: string, real: string, rules: MountPointRules): Promise<boolean> {
   const entry = parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8')).findLast(
     (at) => at.mountPoint === real,
   );
-  if (entry === undefined) return;
+  if (entry === undefined) return false;
+  if (entry.type === 'autofs') return true;
   const isFuse = entry.type === 'fuse' || entry.type.startsWith('fuse.');
   const health = isFuse ? await probeMount(real) : 'alive';
   if (health === 'dead') throw deadMount(path, rules);
@@ -100,37 +110,6 @@ function unescapeMountInfo(text: string): string {
   return text.replaceAll(/\\([0-7]{3})/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
   );
-}
-
-/** How long another mount may take to say that it lives. */
-const PROBE_MS = 2000;
-
-/** Exit code of the probe where the program behind the mount has ended (ENOTCONN, or ECONNABORTED after an abort). */
-const DEAD_EXIT = 3;
-
-/**
- * Looks at a mount from another process: a call that never returns would hold a thread of this one for ever, and with
- * it the process's own end.
- */
-async function probeMount(path: string): Promise<'alive' | 'dead' | 'silent'> {
-  const script = `try { require('fs').statSync(process.argv[1]) } catch (e) { process.exit(e.code === 'ENOTCONN' || e.code === 'ECONNABORTED' ? ${DEAD_EXIT} : 0) }`;
-  const child = spawn(process.execPath, ['-e', script, path], { stdio: 'ignore' });
-  return await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      // It may not even die; nobody waits for it.
-      child.kill('SIGKILL');
-      child.unref();
-      resolve('silent');
-    }, PROBE_MS);
-    child.once('error', (error) => {
-      clearTimeout(timer);
-      reject(error);
-    });
-    child.once('exit', (code) => {
-      clearTimeout(timer);
-      resolve(code === DEAD_EXIT ? 'dead' : 'alive');
-    });
-  });
 }
 
 async function requireWritable(path: string, real: string): Promise<void> {

@@ -2,6 +2,9 @@
 
 import type { MountOptions } from '../config/index.js';
 import type { Logger } from '../observe/index.js';
+import type { Inheritance } from './inheritance.js';
+import type { Continuity } from './mount-guard.js';
+import type { Legacy } from './succession.js';
 
 /** Why a mount ended. */
 export type CloseReason =
@@ -26,17 +29,26 @@ export interface StopReport {
 
 export interface DaemonDeps {
   readonly logger: Logger;
-  /** Called once, when programs can use the mount. */
+  /** What was kept for this process of a mount whose daemon is dead. */
+  readonly inheritance?: Inheritance;
+  /** Called once, when programs can use the mount; not for a mount that is taken over, which they use already. */
   readonly onReady?: (info: MountReady) => void;
 }
 
 export interface RunningDaemon {
   /** Resolves when the mount is gone and everything is closed, whoever ended it. */
   readonly closed: Promise<CloseReason>;
+  /** How often this mount was taken over, and who keeps it. */
+  readonly continuity: Continuity;
   /** Resolves when everything changed so far is on the server; rejects with the signal's reason. */
   flush(signal: AbortSignal): Promise<void>;
   /** Reads the credentials again where they came from, and tries at once what waits for the server. */
   reload(): void;
+  /**
+   * Closes everything but the mount, whose programs wait, for the program that this process is to become at once. Rejects
+   * with UserError, and the mount goes on, where that cannot be.
+   */
+  handOver(): Promise<Legacy>;
   /** Unmounts and closes; `closed` resolves too. Calling it again, or after the end, gives the same report. */
   stop(reason: 'signal' | 'request'): Promise<StopReport>;
 }

@@ -22,10 +22,14 @@ export class Call implements RequestContext {
   wantedBytes = 0;
   /** The node that the encoded reply hands to the kernel, 0 when none. */
   handedOver = 0;
+  /** The open file that the encoded reply hands to the kernel, 0 when none. */
+  opened = 0;
   /** The entries that the reply hands to the kernel (READDIRPLUS). */
   entries: DirentWriter | undefined;
   /** When the request was taken, for the observer; 0 when nobody observes. */
   startedMs = 0;
+  /** See `OpcodeRow.once`. */
+  once = false;
   interrupted = false;
   /** The session answered in the handler's stead, at its end; what the handler still says is dropped. */
   abandoned = false;

@@ -105,11 +105,10 @@ export interface RequestContext {
   readonly uid: number;
   readonly gid: number;
   readonly pid: number;
-  /** The kernel's number for this request, without the resend bit. */
-  readonly unique: number;
-  readonly opcode: number;
+  /** The kernel's number for this request, without the resend bit; absent with a driver that never asks again. */
+  readonly unique?: number;
   /** The request was sent to an earlier daemon too, which may have done it already (7.40, RESEND). */
-  readonly resent: boolean;
+  readonly resent?: boolean;
   /** Aborts when the caller is interrupted or the session ends. A handler that then rejects is answered EINTR. */
   readonly signal: AbortSignal;
 }
@@ -337,6 +336,16 @@ export interface FuseHandlers {
   getlk?: Handler<LockRequest, FileLock>;
   setlk?: Handler<SetlkRequest, void>;
   syncfs?: Handler<NodeRequest, void>;
-  /** The session is over, by unmount, abort or close: nothing more will be asked. Called once. */
-  destroy?(): void;
+  /**
+   * A request that must not be carried out twice (`once` in opcodes.ts) is answered, or its answer is not wanted: it
+   * will not be asked again.
+   */
+  answered?(unique: number): void;
+  /** The program that opened `fh` was killed before it learnt of it: there will be no release. */
+  unclaimed?(fh: number): void;
+  /**
+   * The session is over, by unmount, abort or close: nothing more will be asked. Called once. `handedOver`: another
+   * process goes on with this mount; what is open stays open.
+   */
+  destroy?(handedOver?: boolean): void;
 }

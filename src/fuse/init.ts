@@ -61,15 +61,16 @@ const FLAG_NAMES = Object.keys(INIT_FLAGS) as readonly InitFlag[];
 
 /**
  * Asked for unless the options say otherwise. Each is safe for any handlers, except that O_TRUNC reaches `open`
- * (ATOMIC_O_TRUNC). DO_READDIRPLUS and READDIRPLUS_AUTO are dropped when there is no readdirplus handler,
- * EXPORT_SUPPORT and the KILLPRIV flags are for handlers that say so in `extraFlags`.
+ * (ATOMIC_O_TRUNC). DO_READDIRPLUS is dropped when there is no readdirplus handler; READDIRPLUS_AUTO is not asked
+ * for: with it the kernel asks for attributes only in the first part of a listing when the program reads all names
+ * before it looks at any (as Node and Python do), and 5,000 look-ups follow. EXPORT_SUPPORT and the KILLPRIV flags are
+ * for handlers that say so in `extraFlags`.
  */
 export const DEFAULT_FLAGS: readonly InitFlag[] = [
   'ASYNC_READ',
   'ATOMIC_O_TRUNC',
   'BIG_WRITES',
   'DO_READDIRPLUS',
-  'READDIRPLUS_AUTO',
   'ASYNC_DIO',
   'PARALLEL_DIROPS',
   'ABORT_ERROR',

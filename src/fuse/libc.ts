@@ -94,7 +94,7 @@ export function eventFd(): number {
 }
 
 /** Mount flags (linux/mount.h). */
-export const MS = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8, NOATIME: 1024 } as const;
+export const MS = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8, REMOUNT: 32, NOATIME: 1024 } as const;
 /** umount2(2) flags. */
 export const MNT_DETACH = 2;
 export const UMOUNT_NOFOLLOW = 8;

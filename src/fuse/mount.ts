@@ -120,6 +120,8 @@ async function canonical(mountPoint: string): Promise<string> {
 
 async function checkMountPoint(path: string, allowNonEmpty: boolean): Promise<void> {
   const there = await mountedAt(path);
+  // An automount is there to be mounted on; looking at it would wait for that mount.
+  if (there?.type === 'autofs') return;
   try {
     const stat = await limited(path, lstat(path));
     if (there !== undefined) {
@@ -137,6 +139,13 @@ async function checkMountPoint(path: string, allowNonEmpty: boolean): Promise<vo
   } catch (error) {
     throw explain(path, error);
   }
+}
+
+/** The mount point's own path, where a file system can be mounted on it. Throws MountError. */
+export async function checkedMountPoint(mountPoint: string, allowNonEmpty: boolean): Promise<string> {
+  const path = await canonical(mountPoint);
+  await checkMountPoint(path, allowNonEmpty);
+  return path;
 }
 
 async function checkAllowOther(): Promise<void> {
@@ -223,7 +232,8 @@ async function isThere(entry: MountEntry): Promise<boolean> {
   return now?.mountId === entry.mountId && now.device === entry.device;
 }
 
-async function unmountEntry(entry: MountEntry, method: MountMethod, lazy: boolean): Promise<void> {
+/** Takes the mount away; does nothing where it is gone already. With `lazy` it is detached. Throws MountError. */
+export async function unmountEntry(entry: MountEntry, method: MountMethod, lazy: boolean): Promise<void> {
   if (!(await isThere(entry))) return;
   const path = entry.mountPoint;
   const advice = 'Close the programs that use it (fuser -m shows them), or unmount lazily';
@@ -244,8 +254,7 @@ async function unmountEntry(entry: MountEntry, method: MountMethod, lazy: boolea
  * answers nobody before. Throws MountError.
  */
 export async function mountKernel(options: MountOptions): Promise<KernelMount> {
-  const mountPoint = await canonical(options.mountPoint);
-  await checkMountPoint(mountPoint, options.allowNonEmpty ?? false);
+  const mountPoint = await checkedMountPoint(options.mountPoint, options.allowNonEmpty ?? false);
   const wish = options.method ?? 'auto';
   let method: MountMethod = 'mount';
   let fd = wish === 'fusermount3' ? undefined : await mountDirectly(mountPoint, options);

@@ -7,9 +7,13 @@ export interface MountEntry {
   /** `major:minor` of the file system (st_dev). */
   readonly device: string;
   readonly mountPoint: string;
+  /** Of the mount: `ro` or `rw`, `nosuid`, `noatime` and the like. */
+  readonly flags: readonly string[];
   /** Type, with the subtype behind a dot: `fuse.infinimount`. */
   readonly type: string;
   readonly source: string;
+  /** Of a FUSE mount: the user who mounted it. */
+  readonly userId?: number;
 }
 
 /** Blanks, tabs, line ends and backslashes stand as three octal digits. */
@@ -23,8 +27,9 @@ function unescapeOctal(text: string): string {
 export function parseMountinfo(text: string): readonly MountEntry[] {
   return text.split('\n').flatMap((line) => {
     const [front, back] = line.split(' - ', 2);
-    const [id, , device, , mountPoint] = front?.split(' ') ?? [];
-    const [type, source] = back?.split(' ') ?? [];
+    const [id, , device, , mountPoint, flags = ''] = front?.split(' ') ?? [];
+    const [type, source, options] = back?.split(' ') ?? [];
+    const userId = /(?:^|,)user_id=(\d+)/.exec(options ?? '')?.[1];
     if (id === undefined || device === undefined || mountPoint === undefined) return [];
     if (type === undefined || source === undefined) return [];
     return [
@@ -32,18 +37,23 @@ export function parseMountinfo(text: string): readonly MountEntry[] {
         mountId: Number(id),
         device,
         mountPoint: unescapeOctal(mountPoint),
+        flags: flags.split(','),
         type,
         source: unescapeOctal(source),
+        ...(userId === undefined ? {} : { userId: Number(userId) }),
       },
     ];
   });
 }
 
+/** All mounts that this process sees, the topmost last. */
+export async function allMounts(): Promise<readonly MountEntry[]> {
+  return parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8'));
+}
+
 /** The topmost mount on exactly this path, which must be absolute and free of links. */
 export async function mountedAt(path: string): Promise<MountEntry | undefined> {
-  return parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8')).findLast(
-    (entry) => entry.mountPoint === path,
-  );
+  return (await allMounts()).findLast((entry) => entry.mountPoint === path);
 }
 
 /**

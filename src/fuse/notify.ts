@@ -24,6 +24,7 @@ import {
   NOTIFY_STORE_OUT,
   OUT_HEADER,
 } from './layouts.js';
+import { writeFrom } from './libc.js';
 import type { Fields, PartialValues, Struct } from './struct.js';
 
 /** Then a held notification is written all the same: a busy directory must not keep stale entries for ever. */
@@ -152,6 +153,23 @@ export class Notifier {
   /** Asks for every request again that an earlier reader took and never answered (7.40). */
   resend(): Promise<NotifyOutcome> {
     return this.#send('RESEND', NOTIFY.RESEND, undefined, {}, []);
+  }
+
+  /**
+   * As {@link resend}, at once: what was unanswered is then read before anything else. False when the kernel refuses.
+   * The kernel takes no lock for it that could wait for an answer of ours (fuse_resend, fs/fuse/dev.c).
+   */
+  resendNow(): boolean {
+    const bytes = Buffer.alloc(OUT_HEADER_BYTES);
+    const header = { len: bytes.length, error: NOTIFY.RESEND, unique: 0n };
+    OUT_HEADER.encode(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, header);
+    this.#deps.trace?.('<- NOTIFY_RESEND');
+    return writeFrom(this.#deps.fd, bytes, bytes.length) >= 0;
+  }
+
+  /** Lets every remembered name expire, so that its next use asks again; what is open stays (7.44). */
+  expireAllEntries(): Promise<NotifyOutcome> {
+    return this.#send('INC_EPOCH', NOTIFY.INC_EPOCH, undefined, {}, []);
   }
 
   /** Tries held notifications again; called when a request has been answered. */

@@ -50,6 +50,8 @@ export interface OpcodeRow {
   readonly out?: readonly Layout[];
   /** What follows them. */
   readonly outData?: 'bytes' | 'text' | 'dirents' | 'direntsplus';
+  /** Carrying it out twice is not the same as once: the handlers are told when it is answered. */
+  readonly once: boolean;
   /** False when the kernel expects no reply. */
   readonly answered: boolean;
   /** `driver`: done by the session itself; `handler`: by the file system; `refused`: never. */
@@ -61,7 +63,7 @@ export interface OpcodeRow {
 }
 
 type Shape = Partial<
-  Pick<OpcodeRow, 'in' | 'inCompat' | 'strings' | 'data' | 'out' | 'outData' | 'missing'>
+  Pick<OpcodeRow, 'in' | 'inCompat' | 'strings' | 'data' | 'out' | 'outData' | 'missing' | 'once'>
 > & {
   readonly since?: number;
 };
@@ -70,8 +72,8 @@ type Shape = Partial<
 const ALWAYS = 0;
 
 function plain(shape: Shape): Omit<OpcodeRow, 'name' | 'number' | 'answered' | 'by' | 'bind'> {
-  const { since = ALWAYS, missing = 'ENOSYS', ...rest } = shape;
-  return { minMinor: since, missing, ...rest };
+  const { since = ALWAYS, missing = 'ENOSYS', once = false, ...rest } = shape;
+  return { minMinor: since, missing, once, ...rest };
 }
 
 function handled<Request, Value>(
@@ -120,7 +122,12 @@ function entry(reply: Reply, value: h.EntryReply | h.NegativeEntryReply, call: C
 function created(reply: Reply, value: h.CreateReply, call: Call): void {
   call.handedOver = value.entry.nodeId;
   reply.entry(value.entry);
-  reply.open(value.open);
+  opened(reply, value.open, call);
+}
+
+function opened(reply: Reply, value: h.OpenReply, call: Call): void {
+  call.opened = value.fh;
+  reply.open(value);
 }
 
 function readReply(reply: Reply, value: Uint8Array | number, call: Call, request: h.ReadRequest): void {
@@ -180,7 +187,7 @@ export const OPCODES: readonly OpcodeRow[] = [
   handled(
     'SYMLINK',
     6,
-    { strings: 2, out: [l.ENTRY_OUT] },
+    { strings: 2, out: [l.ENTRY_OUT], once: true },
     (on) => on.symlink,
     (message, call) => ({ ...decode.named(message, call), target: message.string() }),
     entry,
@@ -188,7 +195,7 @@ export const OPCODES: readonly OpcodeRow[] = [
   handled(
     'MKNOD',
     8,
-    { in: l.MKNOD_IN, strings: 1, out: [l.ENTRY_OUT] },
+    { in: l.MKNOD_IN, strings: 1, out: [l.ENTRY_OUT], once: true },
     (on) => on.mknod,
     decode.mknod,
     entry,
@@ -196,29 +203,29 @@ export const OPCODES: readonly OpcodeRow[] = [
   handled(
     'MKDIR',
     9,
-    { in: l.MKDIR_IN, strings: 1, out: [l.ENTRY_OUT] },
+    { in: l.MKDIR_IN, strings: 1, out: [l.ENTRY_OUT], once: true },
     (on) => on.mkdir,
     decode.mkdir,
     entry,
   ),
-  handled('UNLINK', 10, { strings: 1 }, (on) => on.unlink, decode.named, nothing),
-  handled('RMDIR', 11, { strings: 1 }, (on) => on.rmdir, decode.named, nothing),
+  handled('UNLINK', 10, { strings: 1, once: true }, (on) => on.unlink, decode.named, nothing),
+  handled('RMDIR', 11, { strings: 1, once: true }, (on) => on.rmdir, decode.named, nothing),
   handled(
     'RENAME',
     12,
-    { in: l.RENAME_IN, strings: 2 },
+    { in: l.RENAME_IN, strings: 2, once: true },
     (on) => on.rename,
     decode.rename(l.RENAME_IN),
     nothing,
   ),
-  handled('LINK', 13, { in: l.LINK_IN, strings: 1, out: [l.ENTRY_OUT] }, (on) => on.link, decode.link, entry),
+  handled('LINK', 13, { in: l.LINK_IN, strings: 1, out: [l.ENTRY_OUT], once: true }, (on) => on.link, decode.link, entry),
   handled(
     'OPEN',
     14,
     { in: l.OPEN_IN, out: [l.OPEN_OUT] },
     (on) => on.open,
     decode.open,
-    (r, v) => r.open(v),
+    opened,
   ),
   handled(
     'READ',
@@ -249,7 +256,7 @@ export const OPCODES: readonly OpcodeRow[] = [
   handled(
     'SETXATTR',
     21,
-    { in: l.SETXATTR_IN, inCompat: l.SETXATTR_IN_COMPAT, strings: 1, data: true },
+    { in: l.SETXATTR_IN, inCompat: l.SETXATTR_IN_COMPAT, strings: 1, data: true, once: true },
     (on) => on.setxattr,
     decode.setxattr,
     nothing,
@@ -279,7 +286,7 @@ export const OPCODES: readonly OpcodeRow[] = [
   handled(
     'REMOVEXATTR',
     24,
-    { strings: 1 },
+    { strings: 1, once: true },
     (on) => on.removexattr,
     (message, call): h.XattrNameRequest => ({ nodeId: call.nodeId, name: message.string() }),
     nothing,
@@ -292,7 +299,7 @@ export const OPCODES: readonly OpcodeRow[] = [
     { in: l.OPEN_IN, out: [l.OPEN_OUT] },
     (on) => on.opendir,
     decode.open,
-    (r, v) => r.open(v),
+    opened,
   ),
   handled(
     'READDIR',
@@ -318,7 +325,7 @@ export const OPCODES: readonly OpcodeRow[] = [
   handled(
     'CREATE',
     35,
-    { in: l.CREATE_IN, strings: 1, out: [l.ENTRY_OUT, l.OPEN_OUT] },
+    { in: l.CREATE_IN, strings: 1, out: [l.ENTRY_OUT, l.OPEN_OUT], once: true },
     (on) => on.create,
     decode.create,
     created,
@@ -342,7 +349,7 @@ export const OPCODES: readonly OpcodeRow[] = [
   handled(
     'RENAME2',
     45,
-    { in: l.RENAME2_IN, strings: 2 },
+    { in: l.RENAME2_IN, strings: 2, once: true },
     (on) => on.rename,
     decode.rename(l.RENAME2_IN),
     nothing,
@@ -376,7 +383,7 @@ export const OPCODES: readonly OpcodeRow[] = [
   handled(
     'TMPFILE',
     51,
-    { since: 37, in: l.CREATE_IN, strings: 1, out: [l.ENTRY_OUT, l.OPEN_OUT] },
+    { since: 37, in: l.CREATE_IN, strings: 1, out: [l.ENTRY_OUT, l.OPEN_OUT], once: true },
     (on) => on.tmpfile,
     decode.create,
     created,

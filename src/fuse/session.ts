@@ -13,6 +13,7 @@ import { ERRNO, FuseError, MalformedRequest } from './errno.js';
 import type { FuseHandlers } from './handlers.js';
 import { decodeInit, type InitOptions, initOut, type Negotiated, negotiate } from './init.js';
 import { BATCH_FORGET_IN, FORGET_IN, FORGET_ONE, INIT_OUT, INTERRUPT_IN } from './layouts.js';
+import { LostRequests } from './lost-requests.js';
 import { Message, uniqueNumber, type Wire } from './message.js';
 import { Notifier } from './notify.js';
 import { type Answering, OP, OPCODES, type OpcodeRow, opcodeRow, type Serve } from './opcodes.js';
@@ -40,8 +41,8 @@ export interface SessionConfig {
   /** What an earlier session on this descriptor had negotiated: the kernel sends INIT once in a mount's life. */
   readonly resume?: Negotiated;
   readonly clock?: Clock;
-  /** Gets each request, reply and notification as a line with all fields. Slow; for debugging. */
-  readonly trace?: (line: string) => void;
+  /** Gets each request, reply and notification as a line with all fields. Slow; for debugging. Looked up at each use. */
+  readonly trace?: ((line: string) => void) | undefined;
   /** A handler threw what is no FuseError, and the request was answered EIO; or the kernel refused a reply. */
   readonly onUnexpectedError: (error: unknown, operation: string) => void;
   /** Called after each answered request with its errno (0 when it went well). */
@@ -69,6 +70,10 @@ const SCRATCH_BYTES = 16 * 1024;
 const REPLY_SIZES = [8 * 1024, 36 * 1024, 132 * 1024] as const;
 /** What a WRITE has in front of its data, rounded up to a page. */
 const WRITE_HEAD_BYTES = PAGE_BYTES;
+
+/** FUSE_NOTIFY_INC_EPOCH, linux/fuse.h. */
+const EPOCH_MINOR = 44;
+const TWO_32 = 2 ** 32;
 
 type Phase = 'new' | 'running' | 'ending' | 'ended';
 
@@ -110,6 +115,8 @@ export class FuseSession {
   #current: Call | undefined;
   #negotiated: Negotiated | undefined;
   #onDrained: (() => void) | undefined;
+  /** Where the kernel cannot ask again: what an earlier process left unanswered. */
+  #lost: LostRequests | undefined;
 
   constructor(config: SessionConfig) {
     if (endianness() !== 'LE') throw new Error('The FUSE driver needs a little-endian machine');
@@ -153,7 +160,9 @@ export class FuseSession {
       clock: this.#clock,
       isBusy: (nodeId) => this.#isBusy(nodeId),
       maxQueued: options.maxQueuedNotifications ?? 65_536,
-      trace: config.trace,
+      get trace() {
+        return config.trace;
+      },
     });
     if (config.resume !== undefined) this.#settle(config.resume);
   }
@@ -176,6 +185,12 @@ export class FuseSession {
   start(): void {
     if (this.#phase !== 'new') throw new Error('session was started before');
     this.#phase = 'running';
+    const { resume } = this.#config;
+    if (resume !== undefined && !(resume.flags.has('HAS_RESEND') && this.notify.resendNow())) {
+      this.#lost = new LostRequests((unique) => this.#answerLost(unique));
+    }
+    // Names that an earlier process meant to take back are asked for again.
+    if ((resume?.minor ?? 0) >= EPOCH_MINOR) this.#expireEntries();
     this.#device.start();
   }
 
@@ -208,6 +223,10 @@ export class FuseSession {
       this.#config.trace?.(`-> [malformed: ${length} bytes]`);
       return true;
     }
+    if (this.#lost !== undefined) {
+      this.#lost.endBelow(message.unique);
+      this.#lost = undefined;
+    }
     const row = opcodeRow(message.opcode);
     this.#config.trace?.(printRequest(message, row));
     try {
@@ -226,6 +245,7 @@ export class FuseSession {
 
   #serveHandler(message: Message, row: OpcodeRow | undefined): boolean {
     const call = new Call(message, message.nodeId, this.#pool);
+    call.once = row?.once ?? false;
     if (this.#config.onAnswered !== undefined) call.startedMs = performance.now();
     const serve = this.#serve[message.opcode];
     if (serve === undefined) {
@@ -366,6 +386,9 @@ export class FuseSession {
     }
     const status = this.#device.reply(reply.bytes, reply.length, reply.tail);
     if (status !== 0) this.#undelivered(call, status);
+    // Where the descriptor was given away the kernel still waits, and asks the next process.
+    if (call.once && status !== ERRNO.ENODEV)
+      this.#tell('answered', () => this.#config.handlers.answered?.(call.unique));
     onAnswered?.(opcodeRow(call.opcode)?.name ?? 'unknown', performance.now() - call.startedMs, errno);
   }
 
@@ -378,6 +401,9 @@ export class FuseSession {
   #undelivered(call: Call, errno: number): void {
     this.counters.undelivered++;
     this.#takeBack(call);
+    // A connection that ends has no handles; the next process, if there is one, has this one's.
+    if (errno === ERRNO.ENOENT && call.opened !== 0)
+      this.#tell('unclaimed', () => this.#config.handlers.unclaimed?.(call.opened));
     if (errno === ERRNO.ENOENT || errno === ERRNO.ENODEV) return;
     this.#report(
       new Error(`The kernel refused a reply (errno ${errno})`),
@@ -394,15 +420,36 @@ export class FuseSession {
 
   #forget(nodeId: number, count: number): void {
     if (nodeId === FUSE_ROOT_ID) return;
+    this.#tell('FORGET', () => this.#config.handlers.forget?.(nodeId, count));
+  }
+
+  /** Tells the handlers what needs no answer. */
+  #tell(operation: string, act: () => void): void {
     try {
-      this.#config.handlers.forget?.(nodeId, count);
+      act();
     } catch (error) {
-      this.#report(error, 'FORGET');
+      this.#report(error, operation);
     }
   }
 
   #report(error: unknown, operation: string): void {
     this.#config.onUnexpectedError(error, operation);
+  }
+
+  /** An interrupted call is what most programs make again by themselves. False when the session is over. */
+  #answerLost(unique: number): boolean {
+    if (this.#phase !== 'running') return false;
+    this.#reply.reset(this.#scratch);
+    this.#reply.finish(unique % TWO_32, Math.floor(unique / TWO_32), ERRNO.EINTR);
+    // The kernel does not know most of them any more.
+    this.#device.reply(this.#reply.bytes, this.#reply.length, undefined);
+    return true;
+  }
+
+  #expireEntries(): void {
+    this.notify
+      .expireAllEntries()
+      .catch((error: unknown) => this.#report(error, 'NOTIFY_INC_EPOCH'));
   }
 
   #isBusy(nodeId: number): boolean {
@@ -430,11 +477,7 @@ export class FuseSession {
     }
     await this.notify.close();
     this.#phase = 'ended';
-    try {
-      this.#config.handlers.destroy?.();
-    } catch (error) {
-      this.#report(error, 'DESTROY');
-    }
+    this.#tell('DESTROY', () => this.#config.handlers.destroy?.(keepDescriptor));
     this.#setClosed(end);
   }
 

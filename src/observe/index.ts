@@ -9,3 +9,16 @@ export {
   type LogOptions,
   subsystemLogger,
 } from './logger.js';
+export {
+  BUCKETS_SECONDS,
+  type HistogramSample,
+  METRICS,
+  type MetricKey,
+  type MetricKind,
+  type MetricSpec,
+  type Reading,
+  type Readings,
+  type Sample,
+} from './metric-names.js';
+export { type HttpExchange, type LookedUp, Metrics } from './metrics.js';
+export { Tally } from './tally.js';

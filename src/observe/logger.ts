@@ -24,6 +24,7 @@ export interface LogOptions {
 }
 
 const STDERR_FD = 2;
+const MANY_CHILDREN = 256;
 
 /** Field names whose values never reach the log, at the top or in any of the first levels below. */
 const SECRET_FIELDS = ['password', 'authorization', 'Authorization', 'cookie', 'token', 'apiKey'];
@@ -33,11 +34,43 @@ const REDACTED_PATHS = SECRET_FIELDS.flatMap((field) =>
   Array.from({ length: SECRET_DEPTH }, (_, depth) => '*.'.repeat(depth) + field),
 );
 
-/** Makes the root logger; each subsystem gets a child of it by {@link subsystemLogger}. */
+/**
+ * Makes the root logger; each subsystem gets a child of it by {@link subsystemLogger}. A `level` that is set on it later
+ * holds for all children.
+ */
 export async function createLogger(options: LogOptions): Promise<Logger> {
+  const family = new Family();
+  const logger = await makeLogger(options, family);
+  family.follow(logger);
+  return logger;
+}
+
+/** The children of a logger: pino gives each a level of its own. */
+class Family {
+  #children: WeakRef<Logger>[] = [];
+
+  add(child: Logger): void {
+    // Two of three are gone by the time this many were made.
+    if (this.#children.length >= MANY_CHILDREN) this.#children = this.#children.filter((ref) => ref.deref());
+    this.#children.push(new WeakRef(child));
+  }
+
+  follow(parent: Logger): void {
+    parent.on('level-change', (level: string, _value, _before, _valueBefore, logger) => {
+      if (logger !== parent) return;
+      for (const ref of this.#children) {
+        const child = ref.deref();
+        if (child !== undefined) child.level = level;
+      }
+    });
+  }
+}
+
+async function makeLogger(options: LogOptions, family: Family): Promise<Logger> {
   const fd = options.fd ?? STDERR_FD;
   const settings: LoggerOptions = {
     level: options.level,
+    onChild: (child) => family.add(child),
     base: null,
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label) => ({ level: label }) },

@@ -1,6 +1,7 @@
 /** What the trees stand on: tables that are read by key and changed by whole sets of changes. */
 
 import type { Ino, Name } from '../base/index.js';
+import { StateError } from './errors.js';
 import type { NameSlot, NameTable } from './name-table.js';
 import type { NameEntry, NodeRecord } from './records.js';
 
@@ -29,5 +30,15 @@ export interface Backing {
 
 /** Keys of `meta` that the state layer keeps for itself begin with this. */
 export const OWN_META_PREFIX = 'state:';
+
+/** The key, where an owner of a value may use it. Throws `StateError` 'misuse'. */
+export function checkedMetaKey(key: string): string {
+  if (key === '' || key.startsWith(OWN_META_PREFIX))
+    throw new StateError('misuse', `"${key}" is no key for a value`);
+  return key;
+}
+
 /** Every inode number up to this one may have been given out. */
 export const META_HIGH_WATER = `${OWN_META_PREFIX}ino`;
+/** Requests of the kernel that were carried out (origin-marks.ts). */
+export const META_ORIGINS = `${OWN_META_PREFIX}origins`;

@@ -86,6 +86,11 @@ export class LmdbBacking implements Backing {
     }
   }
 
+  /** Nodes in the database; what only the journal has so far is left out. */
+  get nodeCount(): number {
+    return this.#environment.tables.nodes.getStats().entryCount;
+  }
+
   /** A table for another owner's values, which the journal does not hold. */
   sideTable(name: string): Table<Ino> {
     return this.#environment.sideTable(name);

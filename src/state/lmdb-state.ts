@@ -37,6 +37,11 @@ export class LmdbStateStore extends TreeStore {
     this.#lmdb = lmdb;
   }
 
+  /** How many nodes are known, without those of the last seconds. */
+  get nodeCount(): number {
+    return this.#lmdb.nodeCount;
+  }
+
   /** The table of this name (letters and digits), made where it is missing. */
   sideTable(name: string): SideTable {
     const table: Table<Ino> = this.#lmdb.sideTable(name);

@@ -1,6 +1,7 @@
 /** The state store's interface. Reads and transactions are synchronous: a request needs no lock between the two. */
 
 import type { Ino, Name } from '../base/index.js';
+import type { OriginMarks } from './origin-marks.js';
 import type { NameEntry, NodeRecord } from './records.js';
 
 /** Read access to the trees; inside a transaction it sees the transaction's own changes. */
@@ -30,6 +31,11 @@ export interface StateTransaction extends StateView {
   put(record: NodeRecord): void;
   /** Forgets a node. */
   remove(ino: Ino): void;
+  /** As {@link StateStore.getMeta} and {@link StateStore.setMeta}, committed with the rest. */
+  getMeta(key: string): unknown;
+  setMeta(key: string, value: unknown): void;
+  /** Notes that a request of the kernel is carried out by this transaction, and the node that it is about. */
+  markDone(origin: number, ino: Ino): void;
 }
 
 export interface StateStore extends StateView {
@@ -40,6 +46,8 @@ export interface StateStore extends StateView {
   transact<T>(change: (tx: StateTransaction) => T): T;
   /** Called after each commit with the nodes that were put or removed. */
   onCommit(listener: (changed: readonly Ino[]) => void): void;
+  /** Which requests of the kernel were carried out and may come again. */
+  readonly origins: OriginMarks;
   /** Resolves when all that was committed so far is on the disk. */
   durable(): Promise<void>;
   /** Small values that are not nodes (server capabilities, counters), JSON-like; journaled as well. */

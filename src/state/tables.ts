@@ -52,6 +52,8 @@ export interface Table<K> {
   putSync(key: K, value: Uint8Array): void;
   remove(key: K): Promise<boolean>;
   removeSync(key: K): boolean;
+  /** mdb_stat of the table. */
+  getStats(): { readonly entryCount: number };
 }
 
 export interface Tables {

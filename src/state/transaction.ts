@@ -2,10 +2,11 @@
 
 import { type Ino, type Name, ROOT_INO } from '../base/index.js';
 import type { Backing, Changes } from './backing.js';
-import { META_HIGH_WATER } from './backing.js';
+import { checkedMetaKey, META_HIGH_WATER, META_ORIGINS } from './backing.js';
 import type { DirtySet } from './dirty-set.js';
 import { StateError } from './errors.js';
 import { mergeSlots, type NameSlot, NameTable } from './name-table.js';
+import type { OriginMark, OriginMarks } from './origin-marks.js';
 import type { NameEntry, NodeRecord, Place } from './records.js';
 import { isDirty, type StateTransaction } from './store.js';
 import { TreeView } from './view.js';
@@ -31,15 +32,20 @@ export class Transaction extends TreeView implements StateTransaction {
   readonly #names = new NameTable();
   /** Nodes that another one was put in the place of: an exchange moves them on, anything else is an error. */
   readonly #displaced = new Set<Ino>();
+  readonly #meta = new Map<string, unknown>();
+  /** Requests that this transaction carries out. */
+  readonly marks: OriginMark[] = [];
+  readonly #origins: OriginMarks;
   #highWater: number | undefined;
   #version = 0;
   #open = true;
 
-  constructor(backing: Backing, dirtySet: DirtySet, allocator: InoAllocator) {
+  constructor(backing: Backing, dirtySet: DirtySet, allocator: InoAllocator, origins: OriginMarks) {
     super();
     this.#backing = backing;
     this.#dirtySet = dirtySet;
     this.#allocator = allocator;
+    this.#origins = origins;
   }
 
   get(ino: Ino): NodeRecord | undefined {
@@ -80,6 +86,21 @@ export class Transaction extends TreeView implements StateTransaction {
     for (const tree of TREES) this.#move(ino, tree, old?.[tree], undefined);
   }
 
+  getMeta(key: string): unknown {
+    if (this.#meta.has(key)) return structuredClone(this.#meta.get(key));
+    return this.#backing.meta(checkedMetaKey(key));
+  }
+
+  setMeta(key: string, value: unknown): void {
+    this.#assertOpen();
+    this.#meta.set(checkedMetaKey(key), value === undefined ? undefined : structuredClone(value));
+  }
+
+  markDone(origin: number, ino: Ino): void {
+    this.#assertOpen();
+    this.marks.push([origin, ino]);
+  }
+
   /** Ends the transaction; its view must not be used to change anything afterwards. */
   end(): void {
     this.#open = false;
@@ -88,8 +109,9 @@ export class Transaction extends TreeView implements StateTransaction {
   /** Checks the whole and returns what is to be committed. Throws `StateError` 'invariant'. */
   seal(): Changes {
     this.#checkPlaces();
-    const meta = new Map<string, unknown>();
+    const meta = new Map<string, unknown>(this.#meta);
     if (this.#highWater !== undefined) meta.set(META_HIGH_WATER, this.#highWater);
+    if (this.marks.length > 0) meta.set(META_ORIGINS, this.#origins.rowWith(this.marks));
     return { nodes: this.#nodes, names: this.#names, dirty: this.#dirtyChanges(), meta };
   }
 

@@ -1,11 +1,12 @@
 /** The state store over any backing: transactions, dirty set, listeners, invariants. */
 
 import { type Ino, type Log, type Name, type Ns, ROOT_INO, silentLog } from '../base/index.js';
-import { type Backing, META_HIGH_WATER, OWN_META_PREFIX } from './backing.js';
+import { type Backing, checkedMetaKey, META_HIGH_WATER, META_ORIGINS } from './backing.js';
 import { DirtySet } from './dirty-set.js';
 import { StateError } from './errors.js';
 import { checkTreeInvariants } from './invariants.js';
 import { type NameSlot, NameTable } from './name-table.js';
+import { OriginMarks, type OriginRow } from './origin-marks.js';
 import type { DirRecord, NameEntry, NodeRecord } from './records.js';
 import type { StateStore, StateTransaction } from './store.js';
 import { type InoAllocator, Transaction } from './transaction.js';
@@ -31,6 +32,7 @@ export class TreeStore extends TreeView implements StateStore {
   readonly #backing: Backing;
   readonly #log: Log;
   // State
+  readonly origins = new OriginMarks((row) => this.#commitMeta(META_ORIGINS, row));
   #dirtySet: DirtySet;
   readonly #allocator: InoAllocator = { next: 0, highWater: 0 };
   readonly #listeners: ((changed: readonly Ino[]) => void)[] = [];
@@ -65,7 +67,7 @@ export class TreeStore extends TreeView implements StateStore {
   transact<T>(change: (tx: StateTransaction) => T): T {
     this.#assertOpen();
     if (this.#inTransaction) throw new StateError('misuse', 'a transaction inside a transaction');
-    const tx = new Transaction(this.#backing, this.#dirtySet, this.#allocator);
+    const tx = new Transaction(this.#backing, this.#dirtySet, this.#allocator, this.origins);
     let result: T;
     let changed: readonly Ino[];
     this.#inTransaction = true;
@@ -80,6 +82,7 @@ export class TreeStore extends TreeView implements StateStore {
         if (dirty) this.#dirtySet.add(ino);
         else this.#dirtySet.delete(ino);
       }
+      this.origins.add(tx.marks);
       const highWater = changes.meta.get(META_HIGH_WATER);
       if (typeof highWater === 'number') this.#allocator.highWater = highWater;
       this.#version++;
@@ -104,10 +107,7 @@ export class TreeStore extends TreeView implements StateStore {
   }
 
   setMeta(key: string, value: unknown): void {
-    this.#assertOpen();
-    if (this.#inTransaction) throw new StateError('misuse', 'setMeta inside a transaction');
-    const meta = new Map([[checkedMetaKey(key), value === undefined ? undefined : structuredClone(value)]]);
-    this.#backing.commit({ nodes: new Map(), names: new NameTable(), dirty: new Map(), meta });
+    this.#commitMeta(checkedMetaKey(key), value === undefined ? undefined : structuredClone(value));
   }
 
   checkInvariants(): void {
@@ -135,6 +135,7 @@ export class TreeStore extends TreeView implements StateStore {
     const mark = this.#backing.meta(META_HIGH_WATER);
     this.#allocator.highWater = typeof mark === 'number' ? mark : ROOT_INO;
     this.#allocator.next = this.#allocator.highWater + 1;
+    this.origins.load(this.#backing.meta(META_ORIGINS) as OriginRow | undefined);
     this.#version++;
   }
 
@@ -148,6 +149,17 @@ export class TreeStore extends TreeView implements StateStore {
 
   protected get version(): number {
     return this.#version;
+  }
+
+  #commitMeta(key: string, value: unknown): void {
+    this.#assertOpen();
+    if (this.#inTransaction) throw new StateError('misuse', 'a value is set inside a transaction');
+    this.#backing.commit({
+      nodes: new Map(),
+      names: new NameTable(),
+      dirty: new Map(),
+      meta: new Map([[key, value]]),
+    });
   }
 
   #announce(changed: readonly Ino[]): void {
@@ -164,12 +176,6 @@ export class TreeStore extends TreeView implements StateStore {
   #assertOpen(): void {
     if (this.#closed) throw new StateError('misuse', 'the state store is closed');
   }
-}
-
-function checkedMetaKey(key: string): string {
-  if (key === '' || key.startsWith(OWN_META_PREFIX))
-    throw new StateError('misuse', `"${key}" is no key for a value`);
-  return key;
 }
 
 /** The server always has the root, so its base is there from the beginning. */

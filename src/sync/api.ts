@@ -4,7 +4,7 @@
  * Waiting methods reject with `RemoteError`, or with the signal's reason when it aborts.
  */
 
-import type { Ino, Name, Ns } from '../base/index.js';
+import type { Ino, Interruptible, Name, Ns } from '../base/index.js';
 import type { Quota } from '../remote/index.js';
 
 /** What the kernel, or anyone else who remembers attributes, entries or bytes, must forget. */
@@ -36,26 +36,26 @@ export interface Sync {
    * Offline, a directory never seen rejects. `enumerate`: a program reads the directory, not just one name in it;
    * whoever goes on to its subdirectories gets their listings fetched ahead.
    */
-  listed(dir: Ino, signal?: AbortSignal, enumerate?: boolean): Promise<void> | undefined;
+  listed(dir: Ino, request?: Interruptible, enumerate?: boolean): Promise<void> | undefined;
   /**
    * Before an open: where the file's directory is stale and the server is reachable, asks for its version first.
    * After it, the name may stand for another node: look it up again. Never rejects for want of a connection. `reads`: of
    * a file of which nothing is here the beginning is fetched, since an open can still be done again where the server
    * has another version by now, and a read cannot.
    */
-  fresh(file: Ino, signal?: AbortSignal, reads?: boolean): Promise<void> | undefined;
+  fresh(file: Ino, request?: Interruptible, reads?: boolean): Promise<void> | undefined;
   /**
    * Makes [start, end) of a file whose body is in use present in it, and reads ahead of a sequential reader.
    * Rejects with `changed` or `not-found` when the server no longer has the version that the body holds.
    */
-  present(file: Ino, start: number, end: number, signal?: AbortSignal): Promise<void> | undefined;
+  present(file: Ino, start: number, end: number, request?: Interruptible): Promise<void> | undefined;
 
   /**
    * Before any change of a file's bytes: the body is staged and whole afterwards (only its first `keepBytes` are
    * asked for: 0 makes it empty), no upload is reading it, and the change will count as a new generation.
    * The body must be in use. Call it before every write; it is cheap when there is nothing to do.
    */
-  beginWrite(file: Ino, keepBytes: number, signal?: AbortSignal): Promise<void> | undefined;
+  beginWrite(file: Ino, keepBytes: number, request?: Interruptible): Promise<void> | undefined;
   /**
    * Commits what writing made of size and times. `stillOpen`: others go on writing. When nobody does, the file
    * becomes due for upload.
@@ -73,7 +73,7 @@ export interface Sync {
   unused(ino: Ino): void;
 
   /** Resolves when the server has this node as the mount shows it (write-through); rejects when it refuses. */
-  settled(ino: Ino, signal?: AbortSignal): Promise<void>;
+  settled(ino: Ino, request?: Interruptible): Promise<void>;
   /** Resolves when everything changed so far is on the server. */
   drained(signal?: AbortSignal): Promise<void>;
 

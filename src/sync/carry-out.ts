@@ -17,8 +17,8 @@ import { Superseded } from './superseded.js';
 import { nodeSource, type UploadSource } from './upload-source.js';
 
 export interface CarryOutDeps extends ReconcilerDeps {
-  /** Told of the bytes of each upload that the server took. */
-  readonly onUploaded: (sizeBytes: number) => void;
+  /** Told of each upload that the server took, and of its bytes. */
+  readonly onUploaded: (ino: Ino, place: Place, sizeBytes: number) => void;
 }
 
 /** What an upload under way tells of itself. */
@@ -106,7 +106,7 @@ export class CarryOut {
     signal: AbortSignal,
     progress: Progress,
   ): Promise<void> {
-    const { store, editor } = this.#deps;
+    const { store, editor, rates } = this.#deps;
     const { size } = source.body;
     const now = this.#node(node.ino);
     if ((now.local === undefined && node.local !== undefined) || !samePlace(now.base, node.base)) {
@@ -124,6 +124,8 @@ export class CarryOut {
         condition,
         signal,
         onProgress: (bytes) => {
+          // A body that has to be sent again begins anew.
+          rates.noteUp(Math.max(0, bytes - progress.sentBytes));
           progress.sentBytes = bytes;
         },
         onSent: () => {
@@ -141,7 +143,7 @@ export class CarryOut {
       throw error;
     }
     editor.confirm((confirm) => confirm.wrote(node, place, source.gen, size, result, replaces));
-    this.#deps.onUploaded(size);
+    this.#deps.onUploaded(node.ino, place, size);
     if (result.etag === undefined) this.#deps.refresher.confirmSoon(place.parent);
   }
 
@@ -348,7 +350,7 @@ export class CarryOut {
     const { usage, fetcher, log } = this.#deps;
     if (!usage.isOpen(ino)) return;
     try {
-      await fetcher.whole(ino, signal);
+      await fetcher.whole(ino, { signal });
     } catch (error) {
       if (!isRemoteError(error, 'changed', 'not-found')) throw error;
       log.warn({ ino }, 'a file that is still open has gone from the server before all of it was read');

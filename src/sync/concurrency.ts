@@ -4,7 +4,7 @@
  */
 
 export class Concurrency {
-  readonly #max: number;
+  #max: number;
   #limit: number;
   #successes = 0;
 
@@ -12,6 +12,16 @@ export class Concurrency {
   constructor(max: number) {
     this.#max = max;
     this.#limit = Math.min(4, max);
+  }
+
+  get max(): number {
+    return this.#max;
+  }
+
+  /** A higher one is grown into, a lower one holds at once. */
+  set max(max: number) {
+    this.#max = max;
+    this.#limit = Math.min(this.#limit, max);
   }
 
   get limit(): number {

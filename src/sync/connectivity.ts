@@ -24,15 +24,18 @@ export class Connectivity {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #log: Log;
+  readonly #onChange: () => void;
   #state: ConnectivityState = { kind: 'online' };
   #failures = 0;
   /** Until when one request tries the credentials for all. */
   #trialUntilMs = 0;
 
-  constructor(clock: Clock, random: () => number, log: Log) {
+  /** `onChange`: told when the server cannot be used any more, and when it can again. */
+  constructor(clock: Clock, random: () => number, log: Log, onChange: () => void = () => undefined) {
     this.#clock = clock;
     this.#random = random;
     this.#log = log;
+    this.#onChange = onChange;
   }
 
   get state(): ConnectivityState {
@@ -65,10 +68,13 @@ export class Connectivity {
   }
 
   succeeded(): void {
-    if (this.#state.kind !== 'online') this.#log.info({}, 'the server can be reached again');
+    const wasDown = this.#state.kind !== 'online';
     this.#state = { kind: 'online' };
     this.#failures = 0;
     this.#trialUntilMs = 0;
+    if (!wasDown) return;
+    this.#log.info({}, 'the server can be reached again');
+    this.#onChange();
   }
 
   /** Takes note of a failure; says whether it concerns the connection as a whole rather than one request. */
@@ -94,7 +100,9 @@ export class Connectivity {
         'the server cannot be used; changes wait in the cache',
       );
     }
+    const before = this.#state.kind;
     this.#state = { kind: refused ? 'unauthorized' : 'offline', error, retryAtMs: nowMs + delayMs };
+    if (this.#state.kind !== before) this.#onChange();
     return true;
   }
 }

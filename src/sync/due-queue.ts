@@ -33,6 +33,11 @@ export class DueQueue {
     return this.#atMs.has(ino);
   }
 
+  /** When the node is due, in ms since the epoch. */
+  atMs(ino: Ino): number | undefined {
+    return this.#atMs.get(ino);
+  }
+
   /** Puts a node at a time, instead of the one it had. */
   set(ino: Ino, atMs: number): void {
     this.#atMs.set(ino, atMs);

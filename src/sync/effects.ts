@@ -7,6 +7,7 @@ import type { ContentStore } from '../content/index.js';
 import type { ETag } from '../remote/index.js';
 import type { InodeRecord, NodeRecord, Place, StateTransaction } from '../state/index.js';
 import type { Invalidation, Usage } from './api.js';
+import type { ConflictRecord } from './conflict-records.js';
 
 export interface Version {
   readonly etag: ETag | undefined;
@@ -33,6 +34,8 @@ export interface TreeContext {
 
 export class Effects {
   readonly invalidations: Invalidation[] = [];
+  /** Versions of this side's that were kept beside the server's; noted in the transaction already. */
+  readonly conflicts: ConflictRecord[] = [];
   readonly #discards = new Set<Ino>();
   readonly #cleaned = new Map<Ino, ETag | undefined>();
   readonly #retagged = new Map<Ino, ETag>();

@@ -1,21 +1,40 @@
 /** The synchronisation as one object: builds its parts and answers the file system above. */
 
-import { abortable, type Clock, type Ino, type Log, type Ns } from '../base/index.js';
+import type { Clock, Ino, Interruptible, Log, Ns } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
 import { isRemoteError, type Quota, type RemoteStore } from '../remote/index.js';
 import type { StateStore } from '../state/index.js';
 import type { Invalidation, Sync, Usage } from './api.js';
+import { CacheControl } from './cache-control.js';
 import { Capacity } from './capacity.js';
 import { CarryOut } from './carry-out.js';
+import { Conflicts } from './conflicts.js';
 import { Connectivity, type ConnectivityState } from './connectivity.js';
+import type {
+  CacheCheck,
+  ConflictChoice,
+  ConflictInfo,
+  ConnectionInfo,
+  PinInfo,
+  QueueEntryInfo,
+  QueueSummary,
+  Rates,
+  SyncControl,
+  SyncEvent,
+  Trouble,
+} from './control.js';
 import type { TreeContext } from './effects.js';
-import { Executor, type QueueItem } from './executor.js';
+import { Events } from './events.js';
+import { Executor } from './executor.js';
 import { Fetcher } from './fetcher.js';
 import { LineMeter } from './line-meter.js';
+import { Pins } from './pins.js';
+import { RateMeter } from './rates.js';
 import { Refresher } from './refresher.js';
-import { localPath } from './server-tree.js';
+import { placePath, shownPath } from './server-tree.js';
 import { Siblings } from './siblings.js';
 import { TreeEditor } from './tree-editor.js';
+import { TreeWalk } from './tree-walk.js';
 import { WriteSessions } from './write-sessions.js';
 
 export interface SyncDeps {
@@ -30,6 +49,7 @@ export interface SyncDeps {
   readonly capacity?: () => Promise<Quota | undefined>;
 }
 
+/** Read at each use: they may change while it runs. */
 export interface SyncOptions {
   readonly hostName: string;
   readonly owner: TreeContext['owner'];
@@ -50,7 +70,10 @@ const NOTHING_IN_USE: Usage = {
   isInUse: () => false,
 };
 
-export class SyncEngine implements Sync {
+/** Whether uploads are paused, as it is kept over restarts. */
+const PAUSED_KEY = 'sync:paused';
+
+export class SyncEngine implements Sync, SyncControl {
   readonly #deps: SyncDeps;
   readonly #editor: TreeEditor;
   readonly #connectivity: Connectivity;
@@ -60,6 +83,12 @@ export class SyncEngine implements Sync {
   readonly #sessions: WriteSessions;
   readonly #executor: Executor;
   readonly #capacity: Capacity;
+  readonly #events: Events;
+  readonly #rates: RateMeter;
+  readonly #walk: TreeWalk;
+  readonly #pins: Pins;
+  readonly #conflicts: Conflicts;
+  readonly #cache: CacheControl;
   #usage: Usage = NOTHING_IN_USE;
 
   constructor(deps: SyncDeps, options: SyncOptions) {
@@ -85,10 +114,12 @@ export class SyncEngine implements Sync {
     });
     const editor = this.#editor;
     this.#capacity = new Capacity({ clock, log, ask: deps.capacity ?? (() => store.quota()) });
-    const connectivity = new Connectivity(clock, random, log);
+    const events = new Events(clock, log);
+    const rates = new RateMeter(clock);
+    const connectivity = new Connectivity(clock, random, log, () => this.#connectionChanged());
     const meter = new LineMeter();
     const refresher = new Refresher({ state, store, editor, connectivity, clock, log }, options);
-    const fetcher = new Fetcher({ state, content, store, connectivity, meter, clock, log });
+    const fetcher = new Fetcher({ state, content, store, connectivity, meter, rates, clock, log });
     this.#siblings = new Siblings({ state, content, fetcher, connectivity, log });
     const sessions = new WriteSessions({ state, content, fetcher, editor, clock, usage });
     const carryOut = new CarryOut({
@@ -100,17 +131,41 @@ export class SyncEngine implements Sync {
       fetcher,
       sessions,
       usage,
+      rates,
       log,
-      onUploaded: (sizeBytes) => this.#capacity.uploaded(sizeBytes),
+      onUploaded: (ino, place, bytes) => {
+        this.#capacity.uploaded(bytes);
+        const path = shownPath(state, ino) ?? placePath(state, place);
+        if (path !== undefined) events.emit({ type: 'uploaded', path, bytes });
+      },
     });
     this.#executor = new Executor(
-      { state, editor, refresher, sessions, carryOut, connectivity, usage, clock, random, log },
+      { state, editor, refresher, sessions, carryOut, connectivity, events, usage, clock, random, log },
       options,
     );
     this.#connectivity = connectivity;
     this.#refresher = refresher;
     this.#fetcher = fetcher;
     this.#sessions = sessions;
+    this.#events = events;
+    this.#rates = rates;
+    const walk = new TreeWalk({ state, refresher, events });
+    this.#walk = walk;
+    const pins = new Pins({ state, content, fetcher, refresher, connectivity, walk, events, clock, log });
+    this.#pins = pins;
+    this.#cache = new CacheControl({ state, content, editor, walk, pins, events, usage });
+    this.#conflicts = new Conflicts(state, editor);
+    editor.onConflict((conflict) => {
+      const info = this.#conflicts.describe(conflict);
+      if (info !== undefined) events.emit({ type: 'conflict', path: info.path, copy: info.copy });
+    });
+  }
+
+  #connectionChanged(): void {
+    const { connection } = this;
+    this.#events.emit({ type: 'connection', connection });
+    const state = this.#connectivity.state;
+    if (state.kind !== 'online') this.#events.trouble(state.error.code, state.error.message);
   }
 
   /** Takes up what an earlier run left, and begins to carry changes up. */
@@ -118,20 +173,28 @@ export class SyncEngine implements Sync {
     const { log } = this.#deps;
     const interrupted = this.#sessions.recover(options.powerLoss);
     if (interrupted.length > 0) {
-      const files = interrupted.map((ino) => localPath(this.#deps.state, ino) ?? `inode ${ino}`);
+      const files = interrupted.map((ino) => shownPath(this.#deps.state, ino) ?? `/(inode ${ino})`);
       log.warn(
         { files },
         'written to when the daemon died: kept here, not uploaded until written again or touched',
       );
+      for (const path of files)
+        this.#events.trouble(
+          'interrupted-write',
+          `"${path}" was being written to when the daemon died. It is kept here, and not uploaded until it is written again or touched.`,
+          path,
+        );
     }
-    this.#executor.start();
+    this.#executor.start(this.#deps.state.getMeta(PAUSED_KEY) === true);
     this.#refresher.start();
     this.#capacity.start();
+    this.#pins.start();
   }
 
   /** Stops requests under way; what is not on the server stays in the cache. */
   async close(): Promise<void> {
     this.#capacity.close();
+    this.#pins.close();
     this.#refresher.close();
     this.#siblings.close();
     this.#fetcher.close();
@@ -146,19 +209,19 @@ export class SyncEngine implements Sync {
     this.#editor.onInvalidate(listener);
   }
 
-  listed(dir: Ino, signal?: AbortSignal, enumerate = false): Promise<void> | undefined {
-    return this.#refresher.listed(dir, signal, enumerate);
+  listed(dir: Ino, request?: Interruptible, enumerate = false): Promise<void> | undefined {
+    return this.#refresher.listed(dir, request, enumerate);
   }
 
-  fresh(file: Ino, signal?: AbortSignal, reads = false): Promise<void> | undefined {
+  fresh(file: Ino, request?: Interruptible, reads = false): Promise<void> | undefined {
     this.#siblings.opened(file);
-    const asking = this.#refresher.fresh(file, signal);
+    const asking = this.#refresher.fresh(file, request);
     if (!reads) return asking;
-    return asking === undefined ? this.#begin(file, signal) : asking.then(() => this.#begin(file, signal));
+    return asking === undefined ? this.#begin(file, request) : asking.then(() => this.#begin(file, request));
   }
 
   /** Fetches the beginning of a file of which nothing is here, which its reader wants next anyway. */
-  #begin(file: Ino, signal: AbortSignal | undefined): Promise<void> | undefined {
+  #begin(file: Ino, request: Interruptible | undefined): Promise<void> | undefined {
     const { state, content, log } = this.#deps;
     const node = state.get(file);
     if (node?.kind !== 'file' || node.content === 'staged' || node.base === undefined) return undefined;
@@ -168,7 +231,7 @@ export class SyncEngine implements Sync {
     if (content.peek(file) !== undefined) return undefined;
     const body = content.acquireClean(file, { etag, size });
     const pending =
-      body.presentBytes > 0 ? undefined : this.present(file, 0, Math.min(size, FIRST_BYTES), signal);
+      body.presentBytes > 0 ? undefined : this.present(file, 0, Math.min(size, FIRST_BYTES), request);
     if (pending === undefined) {
       content.release(file);
       return undefined;
@@ -187,16 +250,16 @@ export class SyncEngine implements Sync {
     );
   }
 
-  present(file: Ino, start: number, end: number, signal?: AbortSignal): Promise<void> | undefined {
-    return this.#fetcher.present(file, start, end, signal)?.catch(async (error: unknown) => {
+  present(file: Ino, start: number, end: number, request?: Interruptible): Promise<void> | undefined {
+    return this.#fetcher.present(file, start, end, request)?.catch(async (error: unknown) => {
       // Whoever looks the name up again is to find what the server has now.
       if (isRemoteError(error, 'changed', 'not-found')) await this.#refresher.recheck(file);
       throw error;
     });
   }
 
-  beginWrite(file: Ino, keepBytes: number, signal?: AbortSignal): Promise<void> | undefined {
-    return this.#sessions.beginWrite(file, keepBytes, signal);
+  beginWrite(file: Ino, keepBytes: number, request?: Interruptible): Promise<void> | undefined {
+    return this.#sessions.beginWrite(file, keepBytes, request);
   }
 
   commitWrite(
@@ -221,12 +284,12 @@ export class SyncEngine implements Sync {
     if (!this.#usage.isInUse(ino)) this.#editor.bury(ino);
   }
 
-  settled(ino: Ino, signal?: AbortSignal): Promise<void> {
-    return abortable(this.#executor.settled(ino), signal);
+  settled(ino: Ino, request?: Interruptible): Promise<void> {
+    return this.#executor.settled(ino, request);
   }
 
   drained(signal?: AbortSignal): Promise<void> {
-    return abortable(this.#executor.drained(), signal);
+    return this.#executor.drained(signal);
   }
 
   quota(): Quota | undefined {
@@ -242,22 +305,108 @@ export class SyncEngine implements Sync {
     return this.#refresher.refresh(dir);
   }
 
+  /** The server was asked and answers, by other credentials or at another address: all requests may be made again. */
+  reachable(): void {
+    this.#connectivity.succeeded();
+    this.#executor.retryNow();
+  }
+
   /** Something was put right, such as the password: what waits for the server is tried now. */
   retryNow(): void {
     this.#connectivity.retryNow();
     this.#executor.retryNow();
   }
 
-  /** What the server does not have yet as the mount shows it. */
-  queue(): QueueItem[] {
-    return this.#executor.queue();
-  }
-
   pendingCount(): number {
-    return this.#executor.pending().length;
+    return this.#executor.pendingCount;
   }
 
   get connectivity(): ConnectivityState {
     return this.#connectivity.state;
+  }
+
+  get connection(): ConnectionInfo {
+    const { state } = this.#connectivity;
+    if (state.kind === 'online') return state;
+    return { kind: state.kind, reason: state.error.message, retryAtMs: state.retryAtMs };
+  }
+
+  entries(limit: number): QueueEntryInfo[] {
+    return this.#executor.entries(limit);
+  }
+
+  summary(): QueueSummary {
+    return this.#executor.summary();
+  }
+
+  get paused(): boolean {
+    return this.#executor.paused;
+  }
+
+  pause(): void {
+    this.#deps.state.setMeta(PAUSED_KEY, true);
+    this.#executor.pause();
+  }
+
+  resume(): void {
+    this.#deps.state.setMeta(PAUSED_KEY, undefined);
+    this.#executor.resume();
+  }
+
+  onEvent(listener: (event: SyncEvent) => void): () => void {
+    return this.#events.on(listener);
+  }
+
+  get troubles(): readonly Trouble[] {
+    return this.#events.troubles;
+  }
+
+  rates(): Rates {
+    return this.#rates.rates;
+  }
+
+  refreshTree(dir: Ino, recursive: boolean, signal?: AbortSignal): Promise<number> {
+    return this.#walk.refreshTree(dir, recursive, signal);
+  }
+
+  inoOfPath(path: string, signal?: AbortSignal): Promise<Ino> {
+    return this.#walk.inoOfPath(path, signal);
+  }
+
+  pin(ino: Ino): void {
+    this.#pins.pin(ino);
+  }
+
+  unpin(ino: Ino): void {
+    this.#pins.unpin(ino);
+  }
+
+  pins(signal?: AbortSignal): Promise<PinInfo[]> {
+    return this.#pins.list(signal);
+  }
+
+  get pinCount(): number {
+    return this.#pins.size;
+  }
+
+  evict(ino?: Ino, signal?: AbortSignal): Promise<number> {
+    return this.#cache.evict(ino, signal);
+  }
+
+  conflicts(): ConflictInfo[] {
+    return this.#conflicts.list();
+  }
+
+  resolveConflict(copy: Ino, keep: ConflictChoice): void {
+    this.#conflicts.resolve(copy, keep);
+  }
+
+  verify(signal?: AbortSignal): Promise<CacheCheck> {
+    return this.#cache.verify(signal);
+  }
+
+  /** Throws where what is kept in memory is not what the state says. */
+  checkInvariants(): void {
+    this.#executor.checkInvariants();
   }
 }

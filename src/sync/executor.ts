@@ -8,22 +8,50 @@
  * - A dirty node is due, waiting for another node, waiting for a path or a slot, running, or held by a program.
  */
 
-import type { Clock, Ino, Log } from '../base/index.js';
-import { isRemoteError } from '../remote/index.js';
+import type { Clock, Ino, Interruptible, Log } from '../base/index.js';
 import { isDirty, type StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
-import { type CarryOut, isStopped, type Progress } from './carry-out.js';
+import { Backlog, uploadBytes } from './backlog.js';
+import { BlockedNodes } from './blocked-nodes.js';
+import type { CarryOut } from './carry-out.js';
 import { Concurrency } from './concurrency.js';
 import type { Connectivity } from './connectivity.js';
+import type { QueueEntryInfo, QueueSummary } from './control.js';
+import { CopyTimes } from './copy-times.js';
 import { type Decision, decide, type Op, type PlanContext } from './decide.js';
 import { DueQueue } from './due-queue.js';
 import { isDead } from './effects.js';
-import { type PathClaim, PathLocks } from './path-locks.js';
+import { SyncError } from './errors.js';
+import type { Events } from './events.js';
+import { claimsOf, placesOf, touchesTree } from './op-claims.js';
+import { Outcomes, type Running } from './outcomes.js';
+import type { PathClaim } from './path-locks.js';
+import { PathQueue } from './path-queue.js';
+import { describeItem } from './queue-view.js';
 import type { Refresher } from './refresher.js';
-import { placePath, serverPath } from './server-tree.js';
-import { Superseded } from './superseded.js';
+import { Retries } from './retries.js';
+import { shownPath } from './server-tree.js';
+import { Slots } from './slots.js';
+import { SpaceHold } from './space-hold.js';
+import { findLeftBehind } from './sweep.js';
 import type { TreeEditor } from './tree-editor.js';
+import { Waiters } from './waiters.js';
 import type { WriteSessions } from './write-sessions.js';
+
+export interface ExecutorDeps {
+  readonly state: StateStore;
+  readonly editor: TreeEditor;
+  readonly refresher: Refresher;
+  readonly sessions: WriteSessions;
+  readonly carryOut: CarryOut;
+  readonly connectivity: Connectivity;
+  readonly events: Events;
+  readonly usage: Usage;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly log: Log;
+}
 
 export interface ExecutorOptions {
   /** A change is carried up when nothing more happened to the node for this long. */
@@ -35,174 +63,175 @@ export interface ExecutorOptions {
 
 /** A node that keeps changing is carried up after this many times the delay all the same. */
 const LONGEST_DELAY_FACTOR = 20;
-const FIRST_RETRY_MS = 1_000;
-const LONGEST_RETRY_MS = 300_000;
-/** What the server refuses for a reason of its own is tried again this late at first. */
-const FIRST_REFUSED_RETRY_MS = 15_000;
-/** How long after a local change a program counts as busy, and how many uploads run beside it. */
-const FOREGROUND_MS = 20;
-const FOREGROUND_SLOTS = 2;
 /** How often it is looked whether a change was left behind. */
 const SWEEP_EVERY_MS = 60_000;
-const LONGEST_SUPERSEDED_DELAY_MS = 5_000;
-
-interface Running {
-  readonly op: Op;
-  readonly abort: AbortController;
-  readonly progress: Progress;
-}
-
-interface Failure {
-  readonly count: number;
-  readonly error: Error;
-}
-
-interface Waiter {
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
-export interface QueueItem {
-  readonly ino: Ino;
-  readonly running: Op['kind'] | undefined;
-  readonly progress: Progress | undefined;
-  readonly retries: number;
-  readonly lastError: string | undefined;
-}
+/** What an upload still has to send at most to be finished when uploads are paused. */
+const FINISHED_BYTES = 256 * 1024;
 
 export class Executor {
+  readonly #deps: ExecutorDeps;
   readonly #state: StateStore;
-  readonly #editor: TreeEditor;
-  readonly #refresher: Refresher;
-  readonly #sessions: WriteSessions;
-  readonly #carryOut: CarryOut;
-  readonly #connectivity: Connectivity;
   readonly #clock: Clock;
-  readonly #random: () => number;
-  readonly #log: Log;
   readonly #options: ExecutorOptions;
 
-  readonly #locks = new PathLocks();
-  readonly #concurrency: Concurrency;
+  readonly #backlog: Backlog;
+  readonly #slots: Slots;
   readonly #context: PlanContext;
+  readonly #retries: Retries;
+  readonly #space: SpaceHold;
+  readonly #copies: CopyTimes;
+  readonly #outcomes: Outcomes;
 
   readonly #due: DueQueue;
   /** When a node's present run of local changes began. */
   readonly #changingSinceMs = new Map<Ino, number>();
-  readonly #openSinceMs = new Map<Ino, number>();
-  /** Files for which a program asked for a copy that is not due yet. */
-  readonly #copyPromised = new Set<Ino>();
-  /** Blocking node -> nodes that wait for it. */
-  readonly #blocked = new Map<Ino, Set<Ino>>();
-  /** Nodes that wait for a path, with the trees they will claim, so that others do not get ahead for ever. */
-  readonly #pathBlocked = new Map<Ino, readonly PathClaim[]>();
+  readonly #blocked = new BlockedNodes();
+  readonly #paths = new PathQueue();
   readonly #slotBlocked = new Set<Ino>();
   readonly #running = new Map<Ino, Running>();
   readonly #again = new Set<Ino>();
-  readonly #failures = new Map<Ino, Failure>();
-  /** How often in a row an operation of a node was given up for a new decision. */
-  readonly #superseded = new Map<Ino, number>();
-  readonly #settleWaiters = new Map<Ino, Set<Waiter>>();
-  readonly #drainWaiters = new Set<Waiter>();
-  #lastChangeMs = Number.NEGATIVE_INFINITY;
+  readonly #settling = new Waiters<Ino>();
+  readonly #draining = new Waiters<'all'>();
+  #paused = false;
   #started = false;
   #closed = false;
 
-  constructor(
-    deps: {
-      readonly state: StateStore;
-      readonly editor: TreeEditor;
-      readonly refresher: Refresher;
-      readonly sessions: WriteSessions;
-      readonly carryOut: CarryOut;
-      readonly connectivity: Connectivity;
-      readonly usage: Usage;
-      readonly clock: Clock;
-      readonly random: () => number;
-      readonly log: Log;
-    },
-    options: ExecutorOptions,
-  ) {
+  constructor(deps: ExecutorDeps, options: ExecutorOptions) {
+    this.#deps = deps;
     this.#state = deps.state;
-    this.#editor = deps.editor;
-    this.#refresher = deps.refresher;
-    this.#sessions = deps.sessions;
-    this.#carryOut = deps.carryOut;
-    this.#connectivity = deps.connectivity;
     this.#clock = deps.clock;
-    this.#random = deps.random;
-    this.#log = deps.log;
     this.#options = options;
+    this.#backlog = new Backlog(deps.state);
     this.#due = new DueQueue(deps.clock, () => this.#pump());
-    this.#concurrency = new Concurrency(options.maxConnections);
+    const concurrency = new Concurrency(options.maxConnections);
+    this.#slots = new Slots({ ...deps, concurrency });
+    this.#retries = new Retries(deps.random);
+    this.#space = new SpaceHold(deps.clock, (nodes) => this.#scheduleNow(nodes));
+    this.#copies = new CopyTimes(deps, options);
+    this.#outcomes = new Outcomes({
+      ...deps,
+      retries: this.#retries,
+      space: this.#space,
+      concurrency,
+      uploadDelayMs: options.uploadDelayMs,
+    });
     const { usage } = deps;
     this.#context = {
       hasWriter: (ino) => usage.hasWritableHandle(ino),
-      copyDue: (ino) => this.#sessions.isCopyDue(ino),
+      copyDue: (ino) => this.#deps.sessions.isCopyDue(ino),
     };
     this.#state.onCommit((changed) => this.#onCommit(changed));
   }
 
-  /** Begins with whatever differs. */
-  start(): void {
+  /** Begins with whatever differs. `paused`: but carries nothing up before {@link resume}. */
+  start(paused: boolean): void {
     this.#started = true;
+    this.#paused = paused;
     const nowMs = this.#clock.nowMs();
+    this.#backlog.load();
     for (const ino of [...this.#state.dirty()]) {
       const node = this.#state.get(ino);
-      if (node !== undefined && isDead(node)) this.#editor.bury(ino);
+      if (node !== undefined && isDead(node)) this.#deps.editor.bury(ino);
       else this.#schedule(ino, nowMs);
     }
     this.#arm();
     this.#clock.after(SWEEP_EVERY_MS, () => this.#sweep());
   }
 
-  /**
-   * Looks whether a change was left behind: due at no time, waiting for nothing that is still to come. That would be a
-   * mistake of this class; it is told, and mended.
-   */
+  /** A change that was left behind would be a mistake of this class; it is told, and mended. */
   #sweep(): void {
     if (this.#closed) return;
-    const waiting = new Set([...this.#blocked.values()].flatMap((nodes) => [...nodes]));
-    for (const ino of this.pending()) {
-      const known =
-        this.#due.has(ino) ||
-        this.#running.has(ino) ||
-        this.#slotBlocked.has(ino) ||
-        this.#pathBlocked.has(ino);
-      const decision = known ? undefined : this.#decide(ino);
-      if (decision === undefined || decision.kind === 'hold') continue;
-      if (decision.kind === 'wait' && waiting.has(ino)) {
-        const isMoving = decision.on.some((other) => this.#due.has(other) || this.#running.has(other));
-        if (isMoving) continue;
-      } else {
-        this.#log.warn(
-          { ino, path: serverPath(this.#state, ino) },
+    const blocked = this.#blocked.all();
+    const found = findLeftBehind({
+      pending: this.#backlog,
+      isScheduled: (ino) =>
+        this.#isMoving(ino) || this.#slotBlocked.has(ino) || this.#paths.has(ino) || this.#space.has(ino),
+      isBlocked: (ino) => blocked.has(ino),
+      isMoving: (ino) => this.#isMoving(ino),
+      decide: (ino) => this.#decide(ino),
+    });
+    for (const { ino, isMistake } of found) {
+      if (isMistake)
+        this.#deps.log.warn(
+          { ino, path: shownPath(this.#state, ino) },
           'a change had been left behind; it is taken up again',
         );
-      }
       this.#schedule(ino, this.#clock.nowMs());
     }
     this.#arm();
     this.#clock.after(SWEEP_EVERY_MS, () => this.#sweep());
   }
 
-  /** Nodes that the server does not have as the mount shows them. */
-  pending(): Ino[] {
-    return [...this.#state.dirty()].filter((ino) => this.#decide(ino).kind !== 'clean');
+  #isMoving(ino: Ino): boolean {
+    return this.#due.has(ino) || this.#running.has(ino);
   }
 
-  queue(): QueueItem[] {
-    return this.pending().map((ino) => {
-      const running = this.#running.get(ino);
-      const failure = this.#failures.get(ino);
-      return {
-        ino,
-        running: running?.op.kind,
-        progress: running?.progress,
-        retries: failure?.count ?? 0,
-        lastError: failure?.error.message,
-      };
-    });
+  /** Nodes that the server does not have as the mount shows them. */
+  get pendingCount(): number {
+    return this.#backlog.size;
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** See `SyncControl.entries`. */
+  entries(limit: number): QueueEntryInfo[] {
+    const shown = new Set<Ino>();
+    for (const nodes of [this.#running.keys(), this.#retries.nodes(), this.#backlog]) {
+      for (const ino of nodes) {
+        if (shown.size >= limit) break;
+        if (this.#running.has(ino) || this.#backlog.has(ino)) shown.add(ino);
+      }
+    }
+    return [...shown].map((ino) =>
+      describeItem(this.#state, ino, this.#decide(ino), {
+        running: this.#running.get(ino),
+        failure: this.#retries.of(ino),
+        hold: this.#space.has(ino) ? this.#space.error : undefined,
+        paused: this.#paused,
+        dueAtMs: this.#due.atMs(ino),
+      }),
+    );
+  }
+
+  /** See `SyncControl.summary`. */
+  summary(): QueueSummary {
+    let bytesDone = 0;
+    for (const { progress } of this.#running.values()) bytesDone += progress.sentBytes;
+    return {
+      pending: this.#backlog.size,
+      running: this.#running.size,
+      failing: this.#retries.size,
+      bytes: this.#backlog.bytes,
+      bytesDone,
+    };
+  }
+
+  checkInvariants(): void {
+    this.#backlog.checkInvariants();
+  }
+
+  /** See `SyncControl.pause`. */
+  pause(): void {
+    this.#paused = true;
+    this.#due.disarm();
+    for (const { op, progress, abort } of this.#running.values()) {
+      const totalBytes = progress.totalBytes || uploadBytes(this.#state, op.ino);
+      // A question to the server may fetch a whole file to compare it.
+      if (op.kind === 'reconcile' || totalBytes - progress.sentBytes > FINISHED_BYTES) abort.abort();
+    }
+    this.#settling.rejectAll(paused());
+    this.#draining.rejectAll(paused());
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (!this.#started || this.#closed) return;
+    const nowMs = this.#clock.nowMs();
+    this.#retryPathBlocked(nowMs);
+    this.#fillSlots(nowMs);
+    this.#arm();
   }
 
   /** Makes a node due at once, with what it waits for. */
@@ -220,27 +249,24 @@ export class Executor {
 
   /** Makes everything due at once that waits for the server. */
   retryNow(): void {
+    this.#space.end();
+    this.#scheduleNow(this.#backlog);
+  }
+
+  #scheduleNow(nodes: Iterable<Ino>): void {
     const nowMs = this.#clock.nowMs();
-    for (const ino of this.pending()) this.#schedule(ino, nowMs, true);
+    for (const ino of nodes) this.#schedule(ino, nowMs, true);
     this.#arm();
   }
 
   /** A program asked for the file's safety while it goes on writing. */
   copyWanted(ino: Ino): void {
-    if (this.#copyPromised.has(ino)) return;
-    this.#copyPromised.add(ino);
-    const since = this.#openSinceMs.get(ino);
-    const nowMs = this.#clock.nowMs();
-    if (since === undefined) this.#openSinceMs.set(ino, nowMs);
-    const atMs = Math.max(nowMs + this.#options.uploadDelayMs, (since ?? 0) + this.#options.copyIntervalMs);
-    this.#clock.after(Math.max(0, atMs - nowMs), () => {
-      this.#copyPromised.delete(ino);
+    this.#copies.wanted(ino, () => {
       const node = this.#state.get(ino);
-      if (this.#closed || node?.kind !== 'file' || !this.#context.hasWriter(ino)) return;
-      this.#openSinceMs.set(ino, this.#clock.nowMs());
-      this.#sessions.allowCopy(ino);
+      if (this.#closed || node?.kind !== 'file' || !this.#context.hasWriter(ino)) return false;
       this.#schedule(ino, this.#clock.nowMs());
       this.#arm();
+      return true;
     });
   }
 
@@ -248,7 +274,7 @@ export class Executor {
   writersGone(ino: Ino): void {
     const node = this.#state.get(ino);
     if (!this.#started || this.#closed || node?.kind !== 'file') return;
-    this.#openSinceMs.delete(ino);
+    this.#copies.forget(ino);
     const nowMs = this.#clock.nowMs();
     for (const held of [ino, ...node.aliases]) {
       const record = this.#state.get(held);
@@ -257,47 +283,50 @@ export class Executor {
     this.#arm();
   }
 
-  settled(ino: Ino): Promise<void> {
+  /** See `Sync.settled`. */
+  settled(ino: Ino, request?: Interruptible): Promise<void> {
     if (this.#decide(ino).kind === 'clean') return Promise.resolve();
     if (this.#closed) return Promise.reject(stopping());
-    return new Promise((resolve, reject) => {
-      const waiters = this.#settleWaiters.get(ino) ?? new Set();
-      waiters.add({ resolve, reject });
-      this.#settleWaiters.set(ino, waiters);
-      // The close that waits for the upload is not what the upload may wait for.
-      this.#allowCopy(ino);
-      this.expedite(ino);
-    });
+    if (this.#paused) return Promise.reject(paused());
+    const waiting = this.#settling.wait(ino, request?.signal);
+    // The close that waits for the upload is not what the upload may wait for.
+    this.#copies.allow(ino);
+    this.expedite(ino);
+    return waiting;
   }
 
-  drained(): Promise<void> {
+  /** See `Sync.drained`. */
+  drained(signal?: AbortSignal): Promise<void> {
     if (this.#closed) return Promise.reject(stopping());
-    return new Promise((resolve, reject) => {
-      this.#drainWaiters.add({ resolve, reject });
-      for (const ino of this.pending()) this.#schedule(ino, this.#clock.nowMs(), true);
-      this.#arm();
-      this.#checkDrained();
-    });
+    const waiting = this.#draining.wait('all', signal);
+    this.#scheduleNow(this.#backlog);
+    this.#checkDrained();
+    if (this.#paused) this.#draining.rejectAll(paused());
+    return waiting;
   }
 
   /** Starts nothing more, stops what runs, and waits for it. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#due.disarm();
+    this.#space.close();
     for (const running of this.#running.values()) running.abort.abort();
     while (this.#running.size > 0) await new Promise<void>((resolve) => setImmediate(resolve));
-    const waiters = [...this.#settleWaiters.values()].flatMap((each) => [...each]);
-    for (const waiter of [...waiters, ...this.#drainWaiters]) waiter.reject(stopping());
+    this.#settling.rejectAll(stopping());
+    this.#draining.rejectAll(stopping());
   }
 
   #onCommit(changed: readonly Ino[]): void {
-    if (!this.#started || this.#closed) return;
+    if (!this.#started) return;
+    this.#backlog.update(changed);
+    if (this.#closed) return;
     const nowMs = this.#clock.nowMs();
-    const ours = this.#editor.isEditing;
+    const ours = this.#deps.editor.isEditing;
     for (const ino of changed) {
       this.#wake(ino, nowMs);
       const node = this.#state.get(ino);
-      if (node === undefined) this.#sessions.forget(ino);
+      if (node === undefined) this.#deps.sessions.forget(ino);
+      if (node?.local === undefined) this.#stopUpload(ino);
       // What changes a file's content changes what its further names have to bring to the server.
       if (node?.kind === 'file') for (const alias of node.aliases) this.#postpone(alias, nowMs);
       if (node === undefined || !isDirty(node, this.#state)) {
@@ -307,8 +336,17 @@ export class Executor {
       if (ours) this.#schedule(ino, nowMs);
       else this.#postpone(ino, nowMs);
     }
-    if (!ours) this.#lastChangeMs = nowMs;
+    if (!ours) this.#slots.noteChange();
     this.#arm();
+  }
+
+  /** Nobody wants what is being sent any more: it was deleted, or replaced by another file. */
+  #stopUpload(ino: Ino): void {
+    const running = this.#running.get(ino);
+    if (running?.op.kind !== 'put') return;
+    const { sentBytes, totalBytes } = running.progress;
+    // With its last byte out, the answer tells what the server has now.
+    if (totalBytes === 0 || sentBytes < totalBytes) running.abort.abort();
   }
 
   /** A local change: carried up when the node has been left alone for a while. */
@@ -320,10 +358,7 @@ export class Executor {
   }
 
   #wake(ino: Ino, nowMs: number): void {
-    const waiting = this.#blocked.get(ino);
-    if (waiting === undefined) return;
-    this.#blocked.delete(ino);
-    for (const other of waiting) this.#schedule(other, nowMs);
+    for (const other of this.#blocked.take(ino)) this.#schedule(other, nowMs);
   }
 
   /** `force`: also where it is due at another time already. */
@@ -335,13 +370,17 @@ export class Executor {
     if (force || !this.#due.has(ino)) this.#due.set(ino, atMs);
   }
 
+  get #isActive(): boolean {
+    return this.#started && !this.#closed && !this.#paused;
+  }
+
   #arm(): void {
-    if (this.#started && !this.#closed) this.#due.arm();
+    if (this.#isActive) this.#due.arm();
   }
 
   #pump(): void {
     const nowMs = this.#clock.nowMs();
-    while (!this.#closed) {
+    while (this.#isActive) {
       const ino = this.#due.take(nowMs);
       if (ino === undefined) break;
       this.#evaluate(ino, nowMs);
@@ -364,11 +403,11 @@ export class Executor {
         this.#settle(ino);
         return;
       case 'hold':
-        if (decision.why === 'open') this.#awaitClose(ino, nowMs);
+        if (decision.why === 'open') this.#schedule(ino, this.#copies.next(ino));
         else this.#checkDrained();
         return;
       case 'wait':
-        for (const other of decision.on) this.#blockOn(other, ino);
+        for (const other of decision.on) this.#blocked.add(other, ino);
         return;
       case 'run':
         this.#tryStart(ino, decision.op, nowMs);
@@ -376,103 +415,46 @@ export class Executor {
     }
   }
 
-  /** A file that stays open is uploaded from a copy after a while. */
-  #awaitClose(ino: Ino, nowMs: number): void {
-    const since = this.#openSinceMs.get(ino) ?? nowMs;
-    this.#openSinceMs.set(ino, since);
-    const copyAtMs = since + this.#options.copyIntervalMs;
-    if (copyAtMs > nowMs) {
-      this.#schedule(ino, copyAtMs);
-      return;
-    }
-    this.#openSinceMs.set(ino, nowMs);
-    this.#allowCopy(ino);
-    this.#schedule(ino, nowMs);
-  }
-
-  /** What is copied for a further name is the file that it stands for. */
-  #allowCopy(ino: Ino): void {
-    const node = this.#state.get(ino);
-    if (node?.kind === 'alias') this.#sessions.allowCopy(node.target);
-    else if (node?.kind === 'file') this.#sessions.allowCopy(ino);
-  }
-
   #tryStart(asked: Ino, op: Op, nowMs: number): void {
     // Another node steps aside for this one, which is asked again afterwards.
-    if (op.ino !== asked) this.#blockOn(op.ino, asked);
+    if (op.ino !== asked) this.#blocked.add(op.ino, asked);
     if (this.#running.has(op.ino)) return;
-    const waitMs = this.#connectivity.waitMs;
+    const waitMs = this.#deps.connectivity.waitMs;
     if (waitMs > 0) {
       this.#schedule(asked, nowMs + waitMs);
       return;
     }
-    if (this.#running.size >= this.#slots()) {
+    if (op.kind === 'put' && this.#space.holds(op.ino, uploadBytes(this.#state, op.ino))) {
+      this.#settling.reject(op.ino, this.#space.error);
+      return;
+    }
+    if (this.#running.size >= this.#slots.limit) {
       this.#slotBlocked.add(asked);
       return;
     }
-    const claims = this.#claims(op);
+    const claims = claimsOf(this.#state, op);
     if (claims === undefined) {
       this.#schedule(asked, nowMs + this.#options.uploadDelayMs);
       return;
     }
-    if (!this.#mayTake(asked, claims)) {
-      this.#pathBlocked.set(asked, claims);
-      return;
-    }
-    this.#start(op, claims);
-  }
-
-  /** While the line is in doubt, one request finds out for all; while programs make changes, they come first. */
-  #slots(): number {
-    if (this.#connectivity.state.kind !== 'online') return 1;
-    const isBusy = this.#clock.nowMs() - this.#lastChangeMs < FOREGROUND_MS;
-    return isBusy ? Math.min(FOREGROUND_SLOTS, this.#concurrency.limit) : this.#concurrency.limit;
-  }
-
-  #blockOn(blocker: Ino, ino: Ino): void {
-    const waiting = this.#blocked.get(blocker) ?? new Set();
-    waiting.add(ino);
-    this.#blocked.set(blocker, waiting);
-  }
-
-  #mayTake(asked: Ino, claims: readonly PathClaim[]): boolean {
-    if (!this.#locks.isFree(claims)) return false;
-    const ahead = new PathLocks();
-    for (const [ino, reserved] of this.#pathBlocked) {
-      if (ino !== asked && reserved.some((claim) => claim.tree)) ahead.hold(reserved);
-    }
-    return ahead.isFree(claims);
-  }
-
-  /** The paths that an operation touches; undefined when one of them is not there any more. */
-  #claims(op: Op): PathClaim[] | undefined {
-    const tree = this.#movesTree(op);
-    const places = op.kind === 'move' || op.kind === 'step-aside' ? [op.from, op.to] : [op.place];
-    const paths = places.map((place) => placePath(this.#state, place));
-    if (paths.some((path) => path === undefined)) return undefined;
-    return paths.flatMap((path) => (path === undefined ? [] : [{ path, tree }]));
-  }
-
-  #movesTree(op: Op): boolean {
-    if (op.kind === 'delete-tree') return true;
-    return (op.kind === 'move' || op.kind === 'step-aside') && this.#state.get(op.ino)?.kind === 'dir';
+    if (this.#paths.mayTake(asked, claims)) this.#start(op, claims);
   }
 
   #start(op: Op, claims: readonly PathClaim[]): void {
     const { ino } = op;
-    const unlock = this.#locks.hold(claims);
-    const places = op.kind === 'move' || op.kind === 'step-aside' ? [op.from, op.to] : [op.place];
-    const endChange = this.#refresher.beginChange(places, this.#movesTree(op) ? ino : undefined);
+    const unlock = this.#paths.hold(claims);
+    const tree = touchesTree(this.#state, op) ? ino : undefined;
+    const endChange = this.#deps.refresher.beginChange(placesOf(op), tree);
     const running: Running = { op, abort: new AbortController(), progress: { sentBytes: 0, totalBytes: 0 } };
     this.#running.set(ino, running);
     this.#changingSinceMs.delete(ino);
-    this.#carryOut
+    this.#deps.carryOut
       .run(op, running.abort.signal, running.progress)
       .then(
-        () => this.#succeeded(ino),
+        () => this.#outcomes.succeeded(op),
         (error: unknown) => this.#failed(running, error),
       )
-      .catch((error: unknown) => this.#log.error({ ino, err: error }, 'the executor failed'))
+      .catch((error: unknown) => this.#deps.log.error({ ino, err: error }, 'the executor failed'))
       .finally(() => {
         unlock();
         endChange();
@@ -480,53 +462,11 @@ export class Executor {
       });
   }
 
-  #succeeded(ino: Ino): void {
-    this.#failures.delete(ino);
-    this.#superseded.delete(ino);
-    this.#connectivity.succeeded();
-    this.#concurrency.succeeded();
-  }
-
   #failed(running: Running, error: unknown): void {
-    const { op, abort } = running;
-    const nowMs = this.#clock.nowMs();
-    if (error instanceof Superseded) {
-      const count = (this.#superseded.get(op.ino) ?? 0) + 1;
-      this.#superseded.set(op.ino, count);
-      const backOffMs = Math.min(LONGEST_SUPERSEDED_DELAY_MS, 2 ** Math.min(count, 16));
-      this.#dueAfter(op.ino, nowMs + Math.max(error.delayMs, backOffMs));
-      return;
-    }
-    if (isStopped(error, abort.signal)) {
-      // A program writes again: that is the next thing that will be uploaded.
-      this.#dueAfter(op.ino, nowMs + this.#options.uploadDelayMs);
-      return;
-    }
-    if (isRemoteError(error)) {
-      if (error.code === 'throttled' || error.code === 'timeout') this.#concurrency.complained();
-      if (this.#connectivity.failed(error)) {
-        this.#dueAfter(op.ino, nowMs + this.#connectivity.waitMs);
-        return;
-      }
-    }
-    const count = (this.#failures.get(op.ino)?.count ?? 0) + 1;
-    const cause = error instanceof Error ? error : new Error(String(error));
-    this.#failures.set(op.ino, { count, error: cause });
-    const passing = isRemoteError(error) && error.mayRetry;
-    const first = passing ? FIRST_RETRY_MS : FIRST_REFUSED_RETRY_MS;
-    const delayMs =
-      Math.min(LONGEST_RETRY_MS, first * 2 ** Math.min(count - 1, 16)) * (0.5 + this.#random() / 2);
-    const path = serverPath(this.#state, op.ino);
-    const fields = { ino: op.ino, op: op.kind, path, retryInMs: Math.round(delayMs), reason: cause.message };
-    if (isRemoteError(error))
-      this.#log.warn(fields, 'a change could not be carried to the server; it is kept here');
-    else
-      this.#log.error(
-        { ...fields, err: cause },
-        'a change could not be carried to the server; it is kept here',
-      );
-    if (!passing) this.#rejectSettle(op.ino, cause);
-    this.#dueAfter(op.ino, nowMs + delayMs);
+    const { ino } = running.op;
+    const { delayMs, refusal } = this.#outcomes.failed(running, error);
+    if (refusal !== undefined) this.#settling.reject(ino, refusal);
+    this.#dueAfter(ino, this.#clock.nowMs() + delayMs);
   }
 
   /** Makes a node that just ran due at a time, whatever was scheduled meanwhile. */
@@ -543,7 +483,7 @@ export class Executor {
     if (this.#again.delete(ino) || (!due && node !== undefined && isDirty(node, this.#state)))
       this.#schedule(ino, nowMs);
     this.#wake(ino, nowMs);
-    if (this.#closed) return;
+    if (!this.#isActive) return;
     this.#retryPathBlocked(nowMs);
     this.#fillSlots(nowMs);
     this.#pump();
@@ -552,9 +492,7 @@ export class Executor {
 
   /** Nodes that waited for a path had a slot already: they come before all others. */
   #retryPathBlocked(nowMs: number): void {
-    const waiting = [...this.#pathBlocked.keys()];
-    this.#pathBlocked.clear();
-    for (const ino of waiting) if (!this.#due.has(ino)) this.#evaluate(ino, nowMs);
+    for (const ino of this.#paths.takeAll()) if (!this.#due.has(ino)) this.#evaluate(ino, nowMs);
   }
 
   /** Nodes that waited for a free slot come before what becomes due now. */
@@ -562,7 +500,7 @@ export class Executor {
     let left = this.#slotBlocked.size;
     for (const ino of this.#slotBlocked) {
       // What has to wait again comes round at the end.
-      if (left === 0 || this.#running.size >= this.#slots()) return;
+      if (left === 0 || this.#running.size >= this.#slots.limit) return;
       left -= 1;
       this.#slotBlocked.delete(ino);
       this.#evaluate(ino, nowMs);
@@ -570,39 +508,30 @@ export class Executor {
   }
 
   #settle(ino: Ino): void {
-    this.#failures.delete(ino);
-    this.#superseded.delete(ino);
+    this.#retries.forget(ino);
+    this.#space.forget(ino);
     this.#changingSinceMs.delete(ino);
-    this.#openSinceMs.delete(ino);
-    this.#sessions.copyTaken(ino);
-    const waiters = this.#settleWaiters.get(ino);
-    if (waiters !== undefined) {
-      this.#settleWaiters.delete(ino);
-      for (const waiter of waiters) waiter.resolve();
-    }
-    if (this.#drainWaiters.size > 0) this.#checkDrained();
-  }
-
-  #rejectSettle(ino: Ino, error: Error): void {
-    const waiters = this.#settleWaiters.get(ino);
-    if (waiters === undefined) return;
-    this.#settleWaiters.delete(ino);
-    for (const waiter of waiters) waiter.reject(error);
+    this.#copies.forget(ino);
+    this.#deps.sessions.copyTaken(ino);
+    this.#settling.resolve(ino);
+    this.#checkDrained();
   }
 
   #checkDrained(): void {
-    if (this.#drainWaiters.size === 0 || this.#running.size > 0 || this.#due.size > 0) return;
-    if (this.#slotBlocked.size > 0 || this.#pathBlocked.size > 0) return;
-    const left = this.pending().some((ino) => {
+    if (this.#draining.size === 0 || this.#running.size > 0 || this.#due.size > 0) return;
+    if (this.#slotBlocked.size > 0 || this.#paths.size > 0) return;
+    for (const ino of this.#backlog) {
       const decision = this.#decide(ino);
-      return decision.kind !== 'hold' || decision.why !== 'interrupted';
-    });
-    if (left) return;
-    for (const waiter of this.#drainWaiters) waiter.resolve();
-    this.#drainWaiters.clear();
+      if (decision.kind !== 'hold' || decision.why !== 'interrupted') return;
+    }
+    this.#draining.resolve('all');
   }
 }
 
-function stopping(): Error {
-  return new Error('the daemon is stopping');
+function stopping(): SyncError {
+  return new SyncError('stopping', 'the daemon is stopping');
+}
+
+function paused(): SyncError {
+  return new SyncError('paused', 'Nothing is carried to the server: uploads are paused. Resume them first.');
 }

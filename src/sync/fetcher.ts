@@ -6,7 +6,7 @@
  * is streamed from the start.
  */
 
-import { type Clock, type Ino, type Log, sleep } from '../base/index.js';
+import { type Clock, type Ino, type Interruptible, type Log, sleep } from '../base/index.js';
 import type { Body, ContentStore } from '../content/index.js';
 import {
   isRemoteError,
@@ -18,6 +18,7 @@ import {
 import type { StateStore } from '../state/index.js';
 import type { Connectivity } from './connectivity.js';
 import type { LineMeter } from './line-meter.js';
+import type { RateMeter } from './rates.js';
 import { serverPath } from './server-tree.js';
 
 const KIB = 1024;
@@ -33,6 +34,9 @@ const FLIGHTS_PER_FILE = 4;
 /** Times that a flight goes on after its connection broke, without a byte having come. */
 const MAX_RESUMES = 3;
 const RESUME_DELAY_MS = 200;
+/** What is fetched behind waits for readers so long at most, looking again after each step. */
+const BEHIND_LONGEST_MS = 5_000;
+const BEHIND_STEP_MS = 100;
 
 interface Waiter {
   readonly start: number;
@@ -63,9 +67,12 @@ export class Fetcher {
   readonly #store: RemoteStore;
   readonly #connectivity: Connectivity;
   readonly #meter: LineMeter;
+  readonly #rates: RateMeter;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #fetches = new Map<Ino, FileFetch>();
+  /** Waits of programs, of all files. */
+  #waiting = 0;
   #closed = false;
 
   constructor(deps: {
@@ -74,6 +81,7 @@ export class Fetcher {
     readonly store: RemoteStore;
     readonly connectivity: Connectivity;
     readonly meter: LineMeter;
+    readonly rates: RateMeter;
     readonly clock: Clock;
     readonly log: Log;
   }) {
@@ -82,6 +90,7 @@ export class Fetcher {
     this.#store = deps.store;
     this.#connectivity = deps.connectivity;
     this.#meter = deps.meter;
+    this.#rates = deps.rates;
     this.#clock = deps.clock;
     this.#log = deps.log;
   }
@@ -92,7 +101,7 @@ export class Fetcher {
   }
 
   /** See `Sync.present`. */
-  present(file: Ino, start: number, end: number, signal?: AbortSignal): Promise<void> | undefined {
+  present(file: Ino, start: number, end: number, request?: Interruptible): Promise<void> | undefined {
     const body = this.#content.peek(file);
     if (body === undefined || body.kind === 'staged' || body.isComplete) return undefined;
     const fetch = this.#fetchOf(file);
@@ -107,14 +116,14 @@ export class Fetcher {
     } catch (error) {
       return Promise.reject(error);
     }
-    const waiting = this.#waitFor(fetch, start, stop, signal);
+    const waiting = this.#waitFor(fetch, start, stop, request?.signal);
     this.#launch(file, body, fetch, start, stop);
     this.#readAhead(file, body, fetch, stop);
     return waiting;
   }
 
   /** Makes the whole file present. */
-  async whole(file: Ino, signal?: AbortSignal): Promise<void> {
+  async whole(file: Ino, request?: Interruptible): Promise<void> {
     for (;;) {
       const body = this.#content.peek(file);
       const gap = body?.kind === 'clean' ? body.firstGap(0, body.size) : undefined;
@@ -123,7 +132,24 @@ export class Fetcher {
       const fetch = this.#fetchOf(file);
       fetch.nextStart = gap.start;
       fetch.windowBytes = WINDOW_MAX_BYTES;
-      await this.present(file, gap.start, end, signal);
+      await this.present(file, gap.start, end, request);
+    }
+  }
+
+  /** Makes the whole file present, behind whatever programs wait for: a piece at a time, when nobody does. */
+  async wholeBehind(file: Ino, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      for (let waitedMs = 0; this.#waiting > 0 && waitedMs < BEHIND_LONGEST_MS; waitedMs += BEHIND_STEP_MS)
+        await sleep(this.#clock, BEHIND_STEP_MS, signal);
+      const body = this.#content.peek(file);
+      const gap = body?.kind === 'clean' ? body.firstGap(0, body.size) : undefined;
+      if (body === undefined || gap === undefined) return;
+      this.#connectivity.check();
+      const fetch = this.#fetchOf(file);
+      const end = Math.min(gap.end, gap.start + UNIT_MAX_BYTES);
+      const waiting = this.#waitFor(fetch, gap.start, end, signal, true);
+      this.#launch(file, body, fetch, gap.start, end);
+      await waiting;
     }
   }
 
@@ -149,11 +175,18 @@ export class Fetcher {
     this.#fetches.delete(file);
   }
 
-  #waitFor(fetch: FileFetch, start: number, end: number, signal: AbortSignal | undefined): Promise<void> {
+  /** `behind`: no program waits for it. */
+  #waitFor(
+    fetch: FileFetch,
+    start: number,
+    end: number,
+    signal: AbortSignal | undefined,
+    behind = false,
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       const onAbort = () => waiter.reject(signal?.reason);
       const done = () => {
-        fetch.waiters.delete(waiter);
+        if (fetch.waiters.delete(waiter) && !behind) this.#waiting -= 1;
         signal?.removeEventListener('abort', onAbort);
       };
       const waiter: Waiter = {
@@ -169,6 +202,7 @@ export class Fetcher {
         },
       };
       fetch.waiters.add(waiter);
+      if (!behind) this.#waiting += 1;
       if (signal?.aborted) onAbort();
       else signal?.addEventListener('abort', onAbort, { once: true });
     });
@@ -304,6 +338,7 @@ export class Fetcher {
       body.fill(at, chunk);
       at += chunk.length;
       moved += chunk.length;
+      this.#rates.noteDown(chunk.length);
       flight.position = Math.max(flight.position, at);
       this.#wake(body, fetch);
       if (flight.abort.signal.aborted) return;

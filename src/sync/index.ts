@@ -1,4 +1,5 @@
 export * from './api.js';
 export type { ConnectivityState } from './connectivity.js';
+export * from './control.js';
 export * from './engine.js';
-export type { QueueItem } from './executor.js';
+export * from './errors.js';

@@ -9,6 +9,7 @@ import type { RemoteEntry } from '../remote/index.js';
 import type { Base, DirRecord, FileRecord, NodeRecord, Place, StateTransaction } from '../state/index.js';
 import { contentGen, passName } from '../state/index.js';
 import { conflictName } from './conflict-name.js';
+import { addConflict } from './conflict-records.js';
 import { buryIfDead, type Effects, type TreeContext } from './effects.js';
 import { samePlace } from './server-tree.js';
 
@@ -124,6 +125,7 @@ export class Merge {
       moved = inTheWay ? { parent: place.parent, name: this.freeName(place.parent, place.name) } : node.local;
       this.#effects.invalidateEntry(node.local);
       if (inTheWay) this.#effects.invalidateEntry(moved);
+      if (inTheWay) this.#noteConflict(ino, place);
     }
     tx.put(withTrees(node, moved, base));
     if (node.kind === 'dir' && hadBaseHere) this.#forgetBaseBelow(ino);
@@ -131,6 +133,13 @@ export class Merge {
     const shown = tx.localChild(place.parent, place.name) === undefined;
     if (shown && this.#baseNode(place) === undefined) this.create(place, seen);
     return moved;
+  }
+
+  #noteConflict(ino: Ino, place: Place): void {
+    const { parent, name } = place;
+    const conflict = { ino, place: { parent, name }, atMs: this.#context.nowMs() };
+    addConflict(this.#tx, conflict);
+    this.#effects.conflicts.push(conflict);
   }
 
   /** Takes another version of a node whose content was not changed here. */
@@ -241,17 +250,45 @@ export class Merge {
     const { owner } = this.#context;
     const { entry, linkTarget } = seen;
     const time = this.#timeOf(entry);
-    const base: Base = { ...versionOf(entry), parent: place.parent, name: place.name, gen: 0 };
-    const common = { ino, local, base, remote: undefined, uid: owner.uid, gid: owner.gid };
-    const times = { atime: time, mtime: time, ctime: time };
+    const { parent, name } = place;
+    const base: Base = {
+      etag: entry.etag,
+      size: entry.size,
+      mtimeMs: entry.mtimeMs,
+      parent,
+      name,
+      gen: 0,
+    };
+    const { uid, gid } = owner;
+    // Written out: spreading shared parts into each record is ten times dearer, and listings make thousands.
     if (entry.kind === 'dir') {
-      const dir: DirRecord = { ...common, ...times, kind: 'dir', mode: owner.dirMode, listedAtMs: undefined };
+      const dir: DirRecord = {
+        ino,
+        local,
+        base,
+        remote: undefined,
+        uid,
+        gid,
+        atime: time,
+        mtime: time,
+        ctime: time,
+        kind: 'dir',
+        mode: owner.dirMode,
+        listedAtMs: undefined,
+      };
       return dir;
     }
     if (linkTarget !== undefined) {
       return {
-        ...common,
-        ...times,
+        ino,
+        local,
+        base,
+        remote: undefined,
+        uid,
+        gid,
+        atime: time,
+        mtime: time,
+        ctime: time,
         kind: 'symlink',
         mode: 0o777,
         target: linkTarget,
@@ -260,8 +297,15 @@ export class Merge {
       };
     }
     const file: FileRecord = {
-      ...common,
-      ...times,
+      ino,
+      local,
+      base,
+      remote: undefined,
+      uid,
+      gid,
+      atime: time,
+      mtime: time,
+      ctime: time,
       kind: 'file',
       mode: owner.fileMode,
       size: entry.size,

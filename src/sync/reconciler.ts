@@ -11,6 +11,7 @@ import type { NodeRecord, Place, StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
 import type { Fetcher } from './fetcher.js';
 import { isSameVersion, type SeenEntry } from './merge.js';
+import type { RateMeter } from './rates.js';
 import type { Refresher } from './refresher.js';
 import { holderOf, localPath, placePath, samePlace } from './server-tree.js';
 import { Superseded } from './superseded.js';
@@ -28,6 +29,7 @@ export interface ReconcilerDeps {
   readonly fetcher: Fetcher;
   readonly sessions: WriteSessions;
   readonly usage: Usage;
+  readonly rates: RateMeter;
   readonly log: Log;
 }
 
@@ -181,7 +183,10 @@ export class Reconciler {
     const hash = createHash('sha256');
     const version = entry.etag === undefined ? {} : { etag: entry.etag };
     const answer = await this.#deps.store.read(path, { ...version, signal });
-    for await (const chunk of answer.chunks) hash.update(chunk);
+    for await (const chunk of answer.chunks) {
+      this.#deps.rates.noteDown(chunk.length);
+      hash.update(chunk);
+    }
     return hash.digest('hex');
   }
 

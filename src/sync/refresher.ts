@@ -6,14 +6,15 @@
  * that time are left out of the merge, and a listing of a directory that moves meanwhile is made anew.
  */
 
-import { LRUCache } from 'lru-cache';
 import {
   abortable,
   type Clock,
   forEachLimited,
   type Ino,
+  type Interruptible,
   type Log,
   type Name,
+  Pacer,
   ROOT_INO,
   type Timer,
 } from '../base/index.js';
@@ -31,6 +32,7 @@ import type { Connectivity } from './connectivity.js';
 import { isSameVersion, type SeenEntry } from './merge.js';
 import { isBelowInBase, serverPath } from './server-tree.js';
 import type { TreeEditor } from './tree-editor.js';
+import { WalkAhead } from './walk-ahead.js';
 import { decodeXSym, XSYM_SIZE_BYTES } from './xsym.js';
 
 export interface RefresherOptions {
@@ -39,7 +41,7 @@ export interface RefresherOptions {
 }
 
 /** Entries merged in one transaction: a compromise between commits and the time a request may have to wait. */
-const MERGE_BATCH = 256;
+const MERGE_BATCH = 32;
 const LINK_READS_AT_ONCE = 8;
 /** Names that are looked for one by one when a listing came back empty. */
 const DOUBTED_MAX = 4;
@@ -48,13 +50,7 @@ const MAX_TRIES = 5;
 /** Directories that are polled, and for how long after their last use. */
 const POLLED_MAX = 64;
 const POLLED_FOR_MS = 5 * 60_000;
-/** Listings fetched ahead of a reader who goes through a tree. */
-const AHEAD_AT_ONCE = 6;
-const AHEAD_QUEUE_MAX = 512;
-const ENUMERATED_MAX = 1024;
-/** Each directory that the reader opens pays for this many listings ahead of him; the sum is bounded. */
-const AHEAD_CREDIT = 8;
-const AHEAD_CREDIT_MAX = 128;
+const LONGEST_POLL_MS = 60_000;
 
 /** A directory is listed for the tags of what was uploaded into it when it was quiet for this long, or after this long. */
 const CONFIRM_QUIET_MS = 500;
@@ -93,12 +89,7 @@ export class Refresher {
   readonly #confirming = new Map<Ino, { readonly sinceMs: number; timer: Timer }>();
   /** Directories by last use, oldest first. */
   readonly #used = new Map<Ino, number>();
-  /** Directories to list ahead of a reader, the next one last. */
-  readonly #ahead: Ino[] = [];
-  /** Directories that programs read lately. */
-  readonly #enumerated = new LRUCache<Ino, true>({ max: ENUMERATED_MAX });
-  #aheadRunning = 0;
-  #aheadCredit = 0;
+  readonly #walkAhead: WalkAhead;
   #closed = false;
 
   constructor(
@@ -119,6 +110,12 @@ export class Refresher {
     this.#clock = deps.clock;
     this.#log = deps.log;
     this.#options = options;
+    this.#walkAhead = new WalkAhead({
+      state: deps.state,
+      list: (dir) => this.refresh(dir).catch((error: unknown) => this.#logFailure(dir, error)),
+      isListing: (dir) => this.#flights.has(dir),
+      mayAsk: () => deps.connectivity.waitMs === 0,
+    });
   }
 
   /** Starts polling. */
@@ -128,29 +125,29 @@ export class Refresher {
 
   close(): void {
     this.#closed = true;
-    this.#ahead.length = 0;
+    this.#walkAhead.close();
   }
 
-  listed(dir: Ino, signal?: AbortSignal, enumerate = false): Promise<void> | undefined {
+  listed(dir: Ino, request?: Interruptible, enumerate = false): Promise<void> | undefined {
     const node = this.#state.get(dir);
     if (node?.kind !== 'dir' || node.base === undefined || node.local === undefined) return undefined;
     this.#noteUse(dir);
     if (node.listedAtMs === undefined) {
       const listing = this.refresh(dir);
-      if (enumerate) this.#noteWalk(node);
-      return abortable(listing, signal);
+      if (enumerate) this.#walkAhead.opened(node);
+      return abortable(listing, request?.signal);
     }
-    if (enumerate) this.#noteWalk(node);
+    if (enumerate) this.#walkAhead.opened(node);
     if (this.#isStale(node) && this.#connectivity.waitMs === 0) this.#refreshBehind(dir);
     return undefined;
   }
 
-  fresh(file: Ino, signal?: AbortSignal): Promise<void> | undefined {
+  fresh(file: Ino, request?: Interruptible): Promise<void> | undefined {
     const node = this.#state.get(file);
     if (node?.base === undefined || node.local === undefined || node.kind === 'dir') return undefined;
     const dir = this.#state.get(node.base.parent);
     if (dir?.kind !== 'dir' || !this.#isStale(dir) || this.#connectivity.waitMs > 0) return undefined;
-    return abortable(this.#lookAt(dir.ino, node.base.name), signal);
+    return abortable(this.#lookAt(dir.ino, node.base.name), request?.signal);
   }
 
   /** Asks for the file's name, whatever the age of its listing: the version that was known is not there any more. */
@@ -163,9 +160,19 @@ export class Refresher {
   refresh(dir: Ino): Promise<void> {
     const flying = this.#flights.get(dir);
     if (flying !== undefined) return flying;
-    const flight = this.#list(dir).finally(() => this.#flights.delete(dir));
+    const flight = this.#list(dir).finally(() => {
+      this.#flights.delete(dir);
+      this.#walkAhead.settled(dir);
+    });
     this.#flights.set(dir, flight);
     return flight;
+  }
+
+  /** As {@link refresh}, but a listing that is under way already may have been made too early to do. */
+  async refreshAnew(dir: Ino): Promise<void> {
+    // Whoever waits for that one is told of its failure.
+    await this.#flights.get(dir)?.catch(() => undefined);
+    await this.refresh(dir);
   }
 
   /**
@@ -241,6 +248,7 @@ export class Refresher {
   /** Whether the listing was taken in whole. */
   async #listOnce(dir: Ino, path: RemotePath, watch: Watch): Promise<boolean> {
     const seenNames = new Set<Name>();
+    const pacer = new Pacer();
     for await (const batch of this.#store.list(path)) {
       const entries = batch.filter(
         (entry) => entry.name !== undefined && !entry.name.startsWith(PROBE_PREFIX),
@@ -256,6 +264,7 @@ export class Refresher {
             merge.entry(dir, name, { entry, linkTarget: targets.get(entry) });
           }
         });
+        await pacer.pause();
       }
     }
     this.#connectivity.succeeded();
@@ -421,7 +430,8 @@ export class Refresher {
   }
 
   #armPoll(): void {
-    this.#clock.after(this.#options.freshnessMs, () => {
+    // Which directories are due is looked up: a freshness that is made shorter is not to wait for the longer one.
+    this.#clock.after(Math.min(this.#options.freshnessMs, LONGEST_POLL_MS), () => {
       if (this.#closed) return;
       this.#poll()
         .catch((error: unknown) => this.#logFailure(ROOT_INO, error))
@@ -439,52 +449,6 @@ export class Refresher {
         await this.refresh(dir).catch((error: unknown) => this.#logFailure(dir, error));
       }
     }
-  }
-
-  /** A reader who reads a directory and then one in it goes through the tree: fetch ahead what comes next. */
-  #noteWalk(dir: DirRecord): void {
-    const parent = dir.local?.parent;
-    if (parent !== undefined && this.#enumerated.has(parent)) {
-      this.#aheadCredit = Math.min(AHEAD_CREDIT_MAX, this.#aheadCredit + AHEAD_CREDIT);
-      if (dir.listedAtMs !== undefined) this.#queueChildren(dir.ino);
-      else if (this.#ahead.length === 0) this.#queueChildren(parent);
-      this.#pumpAhead();
-    }
-    this.#enumerated.set(dir.ino, true);
-  }
-
-  #wantsListing(dir: DirRecord): boolean {
-    return dir.listedAtMs === undefined && dir.base !== undefined && !this.#flights.has(dir.ino);
-  }
-
-  #pumpAhead(): void {
-    while (this.#aheadRunning < AHEAD_AT_ONCE && this.#aheadCredit > 0 && this.#connectivity.waitMs === 0) {
-      const dir = this.#ahead.pop();
-      if (dir === undefined) return;
-      const node = this.#state.get(dir);
-      if (node?.kind !== 'dir' || !this.#wantsListing(node)) continue;
-      this.#aheadRunning += 1;
-      this.#aheadCredit -= 1;
-      this.refresh(dir)
-        .then(() => this.#queueChildren(dir))
-        .catch((error: unknown) => this.#logFailure(dir, error))
-        .finally(() => {
-          this.#aheadRunning -= 1;
-          this.#pumpAhead();
-        });
-    }
-  }
-
-  /** The subdirectories of a listed one come before all that waits, the first of them first: that is how walks go. */
-  #queueChildren(dir: Ino): void {
-    const children: Ino[] = [];
-    for (const entry of this.#state.entries(dir)) {
-      const child = entry.local === undefined ? undefined : this.#state.get(entry.local);
-      if (child?.kind === 'dir' && this.#wantsListing(child)) children.push(child.ino);
-      if (children.length >= AHEAD_QUEUE_MAX) break;
-    }
-    this.#ahead.push(...children.reverse());
-    this.#ahead.splice(0, Math.max(0, this.#ahead.length - AHEAD_QUEUE_MAX));
   }
 }
 

@@ -30,6 +30,12 @@ export function localPath(view: StateView, ino: Ino): string | undefined {
   return names.join('/');
 }
 
+/** The path to show to people, from "/" on: where the mount has the node, else where the server has it. */
+export function shownPath(view: StateView, ino: Ino): string | undefined {
+  const local = localPath(view, ino);
+  return local === undefined ? serverPath(view, ino) : `/${local}`;
+}
+
 /** The path that `place` has on the server now; undefined while its directory is not there. */
 export function placePath(view: StateView, place: Place): RemotePath | undefined {
   const parent = serverPath(view, place.parent);

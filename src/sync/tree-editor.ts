@@ -5,6 +5,7 @@ import type { ContentStore } from '../content/index.js';
 import type { StateStore, StateTransaction } from '../state/index.js';
 import type { Invalidation } from './api.js';
 import { Confirm } from './confirm.js';
+import type { ConflictRecord } from './conflict-records.js';
 import { buryIfDead, Effects, type TreeContext } from './effects.js';
 import { Merge } from './merge.js';
 
@@ -13,6 +14,7 @@ export class TreeEditor {
   readonly #content: ContentStore;
   readonly #context: TreeContext;
   readonly #listeners: ((event: Invalidation) => void)[] = [];
+  readonly #conflictListeners: ((conflict: ConflictRecord) => void)[] = [];
   #editing = false;
 
   constructor(state: StateStore, content: ContentStore, context: TreeContext) {
@@ -43,6 +45,19 @@ export class TreeEditor {
     this.#edit((tx, effects) => buryIfDead(tx, effects, this.#context.usage, ino));
   }
 
+  onConflict(listener: (conflict: ConflictRecord) => void): void {
+    this.#conflictListeners.push(listener);
+  }
+
+  /** Tells that something is to be forgotten though no tree has changed. */
+  invalidate(event: Invalidation): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  edit<T>(change: (tx: StateTransaction, effects: Effects, context: TreeContext) => T): T {
+    return this.#edit((tx, effects) => change(tx, effects, this.#context));
+  }
+
   #edit<T>(change: (tx: StateTransaction, effects: Effects) => T): T {
     const effects = new Effects();
     this.#editing = true;
@@ -53,7 +68,9 @@ export class TreeEditor {
       this.#editing = false;
     }
     effects.applyTo(this.#content);
-    for (const event of effects.invalidations) for (const listener of this.#listeners) listener(event);
+    for (const event of effects.invalidations) this.invalidate(event);
+    for (const conflict of effects.conflicts)
+      for (const listener of this.#conflictListeners) listener(conflict);
     return result;
   }
 }

@@ -3,7 +3,7 @@
  * and the change counts as a new content generation. And what is committed afterwards.
  */
 
-import { abortable, type Clock, type Ino, type Ns } from '../base/index.js';
+import { abortable, type Clock, type Ino, type Interruptible, type Ns } from '../base/index.js';
 import { ContentError, type ContentStore } from '../content/index.js';
 import type { FileRecord, StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
@@ -56,17 +56,17 @@ export class WriteSessions {
   }
 
   /** See `Sync.beginWrite`. */
-  beginWrite(file: Ino, keepBytes: number, signal?: AbortSignal): Promise<void> | undefined {
+  beginWrite(file: Ino, keepBytes: number, request?: Interruptible): Promise<void> | undefined {
     if (this.#ready.has(file)) return undefined;
-    return this.#prepare(file, keepBytes, signal);
+    return this.#prepare(file, keepBytes, request);
   }
 
-  #prepare(file: Ino, keepBytes: number, signal: AbortSignal | undefined): Promise<void> | undefined {
+  #prepare(file: Ino, keepBytes: number, request: Interruptible | undefined): Promise<void> | undefined {
     const readers = this.#readers.get(file);
     if (readers !== undefined) {
       for (const reader of readers) reader.stop?.();
       const done = Promise.all([...readers].map((reader) => reader.done));
-      return abortable(done, signal).then(() => this.beginWrite(file, keepBytes, signal));
+      return abortable(done, request?.signal).then(() => this.beginWrite(file, keepBytes, request));
     }
     const node = this.#state.get(file);
     if (node?.kind !== 'file') throw new Error(`inode ${file} is written to but is no file`);
@@ -77,7 +77,7 @@ export class WriteSessions {
       } else {
         const body = this.#content.peek(file);
         if (body !== undefined && !body.isComplete) {
-          return this.#fetcher.whole(file, signal).then(() => this.beginWrite(file, keepBytes, signal));
+          return this.#fetcher.whole(file, request).then(() => this.beginWrite(file, keepBytes, request));
         }
         this.#content.toStaged(file);
       }
@@ -189,14 +189,16 @@ export class WriteSessions {
   /**
    * After a crash: files that a program had open for writing keep what reached the disk, with size and time from the
    * backing file, and are held back, since nobody knows whether they are whole. After a power loss so are those of
-   * which the disk has less than was written.
+   * which the disk has less than was written. Where the mount was taken over, whoever has a file open goes on with it.
    */
   recover(powerLoss: boolean): readonly Ino[] {
     const suspect: FileRecord[] = [];
     const uploaded: FileRecord[] = [];
-    for (const ino of this.#state.dirty()) {
+    // What a copy brought to the server, before the daemon died, differs from it in nothing but where it is kept.
+    for (const ino of new Set([...this.#state.dirty(), ...this.#content.stagedFiles()])) {
       const node = this.#state.get(ino);
       if (node?.kind !== 'file' || node.content !== 'staged') continue;
+      if (this.#usage.hasWritableHandle(ino)) continue;
       if (node.base?.gen === node.gen) uploaded.push(node);
       else if (node.writing || !this.#isThere(node) || (powerLoss && !this.#isWholeOnDisk(node)))
         suspect.push(node);
@@ -206,8 +208,23 @@ export class WriteSessions {
         tx.put({ ...node, ...this.#onDisk(node), writing: false, interrupted: true }),
       );
     }
-    for (const node of uploaded) if (this.#isThere(node)) this.#settle({ ...node, writing: false });
+    for (const node of uploaded) this.#settleUploaded(node, node.base?.size ?? node.size, powerLoss);
     return suspect.map((node) => node.ino);
+  }
+
+  /**
+   * The server has all of it: what is here is that version, or is not needed. The record's own size may be that of an
+   * earlier commit.
+   */
+  #settleUploaded(node: FileRecord, size: number, powerLoss: boolean): void {
+    const whole: FileRecord = { ...node, ...this.#onDisk(node), size, writing: false };
+    const isWhole = this.#isThere(node) && (!powerLoss || this.#isWholeOnDisk(whole));
+    if (isWhole) {
+      this.#settle(whole);
+      return;
+    }
+    this.#editor.confirm((_, tx) => tx.put({ ...whole, content: 'clean' }));
+    this.#content.discard(node.ino);
   }
 
   #isThere(node: FileRecord): boolean {

@@ -6,6 +6,7 @@ import { inodeRecord, latest, type VfsCore, withoutPrivileges } from './core.js'
 import type { Files } from './file-io.js';
 import type { Fh } from './handle-table.js';
 import { DIRECTORY_SIZE_BYTES, IO_SIZE_BYTES, STAT_BLOCK_BYTES } from './limits.js';
+import type { VfsRequest } from './request.js';
 
 /** What stat(2) says of an inode. */
 export interface Attributes {
@@ -61,13 +62,13 @@ export class AttributeOperations {
    * Applies all changes that are given and answers the new attributes. Waits only where a shorter or longer file
    * needs bytes that are not here. `fh`: the open file it was called on. EROFS, EISDIR, EINVAL, EFBIG, ESTALE.
    */
-  set(ino: Ino, changes: AttributeChanges, fh?: Fh, signal?: AbortSignal): MaybePromise<Attributes> {
+  set(ino: Ino, changes: AttributeChanges, fh?: Fh, request?: VfsRequest): MaybePromise<Attributes> {
     const core = this.#core;
     core.assertWritable(ino);
     core.inode(ino);
     if (changes.size === undefined) return this.#apply(ino, changes, changes);
     const { size, ...others } = changes;
-    return after(this.#files.resize(ino, size, fh, signal), () => this.#apply(ino, others, changes));
+    return after(this.#files.resize(ino, size, fh, request), () => this.#apply(ino, others, changes));
   }
 
   #apply(ino: Ino, changes: AttributeChanges, asked: AttributeChanges): Attributes {

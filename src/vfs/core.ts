@@ -15,9 +15,12 @@ import type {
 } from '../state/index.js';
 import type { Sync } from '../sync/index.js';
 import { VfsError } from './errors.js';
+import type { HandleLog } from './handle-log.js';
 import { HandleTable } from './handle-table.js';
 import { InodeTable } from './inode-table.js';
+import type { VfsRequest } from './request.js';
 
+/** Read at each use: they may change while it runs. */
 export interface VfsOptions {
   /** Refuse every change with EROFS. */
   readonly readOnly: boolean;
@@ -33,6 +36,8 @@ export interface VfsDependencies {
   readonly sync: Sync;
   readonly clock: Clock;
   readonly options: VfsOptions;
+  /** Where open handles are written down, for a process that takes over; absent: the mount ends with this one. */
+  readonly handleLog?: HandleLog;
 }
 
 /** Who asks: effective user and group of the calling process. */
@@ -53,7 +58,7 @@ export class VfsCore {
   readonly clock: Clock;
   readonly options: VfsOptions;
   readonly inodes = new InodeTable();
-  readonly handles = new HandleTable();
+  readonly handles: HandleTable;
 
   constructor(dependencies: VfsDependencies) {
     this.state = dependencies.state;
@@ -61,6 +66,7 @@ export class VfsCore {
     this.sync = dependencies.sync;
     this.clock = dependencies.clock;
     this.options = dependencies.options;
+    this.handles = new HandleTable(dependencies.handleLog);
   }
 
   /** The record of a node that the kernel names; ESTALE when it is forgotten. */
@@ -96,27 +102,45 @@ export class VfsCore {
    */
   whenListed<T>(
     dirs: readonly Ino[],
-    signal: AbortSignal | undefined,
+    request: VfsRequest | undefined,
     act: () => MaybePromise<T>,
   ): MaybePromise<T> {
     for (const [index, dir] of dirs.entries()) {
-      const pending = this.sync.listed(dir, signal);
+      const pending = this.sync.listed(dir, request);
       if (pending !== undefined)
-        return pending.then(() => this.whenListed(dirs.slice(index + 1), signal, act));
+        return pending.then(() => this.whenListed(dirs.slice(index + 1), request, act));
     }
     return act();
   }
 
   /** `answer`, for write-through only after the server has the node as it is shown here. */
-  settle<T>(ino: Ino, signal: AbortSignal | undefined, answer: () => T): MaybePromise<T> {
+  settle<T>(ino: Ino, request: VfsRequest | undefined, answer: () => T): MaybePromise<T> {
     if (this.options.sync === 'write-back') return answer();
-    return this.sync.settled(ino, signal).then(answer);
+    return this.sync.settled(ino, request).then(answer);
+  }
+
+  /**
+   * The node that a request was about, when an earlier process carried it out and nobody knows of an answer: then it
+   * must not be done again.
+   */
+  doneBefore(request: VfsRequest | undefined): Ino | undefined {
+    if (request?.unique === undefined) return undefined;
+    const { origins } = this.state;
+    if (request.resent === true) return origins.doneBy(request.unique);
+    // Requests that are asked again come before all others.
+    origins.allResent();
+    return undefined;
   }
 
   /** Tells the layer below when a node that lost a name is not used by anyone either. */
   reap(...inos: readonly Ino[]): void {
     for (const ino of inos) if (!this.inodes.isInUse(ino)) this.sync.unused(ino);
   }
+}
+
+/** Notes in the transaction that carries out a request that it does: see {@link VfsCore.doneBefore}. */
+export function markDone(tx: StateTransaction, request: VfsRequest | undefined, ino: Ino): void {
+  if (request?.unique !== undefined) tx.markDone(request.unique, ino);
 }
 
 /** A name for something new. */

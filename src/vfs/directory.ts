@@ -11,6 +11,7 @@ import type { InodeRecord, NodeRecord } from '../state/index.js';
 import { type Attributes, attributesOf } from './attributes.js';
 import { inodeOf, inodeRecord, type VfsCore } from './core.js';
 import type { DirHandle, Fh } from './handle-table.js';
+import type { VfsRequest } from './request.js';
 
 export interface DirectoryEntry {
   readonly name: string;
@@ -40,15 +41,17 @@ export class Directories {
   }
 
   /** Waits for a directory never seen. ENOTDIR, ESTALE; rejects with `RemoteError`. */
-  open(ino: Ino, signal?: AbortSignal): MaybePromise<Fh> {
+  open(ino: Ino, request?: VfsRequest): MaybePromise<Fh> {
     const core = this.#core;
+    const before = request?.resent === true ? core.handles.openedBy(request.unique) : undefined;
+    if (before !== undefined) return before.fh;
     core.directory(ino);
     const opened = () => {
       core.directory(ino);
       core.inodes.opened(ino);
-      return core.handles.addDirectory(ino).fh;
+      return core.handles.addDirectory(ino, request?.unique).fh;
     };
-    const listing = core.sync.listed(ino, signal, true);
+    const listing = core.sync.listed(ino, request, true);
     return listing === undefined ? opened() : listing.then(opened);
   }
 
@@ -69,11 +72,14 @@ export class Directories {
     });
   }
 
+  /** Of one that is not open, nothing: a release that is asked again may have been done. */
   release(fh: Fh): void {
     const { handles, inodes, sync } = this.#core;
+    if (handles.get(fh) === undefined) return;
     const { ino } = handles.directory(fh);
+    const last = inodes.closed(ino);
     handles.remove(fh);
-    if (inodes.closed(ino)) sync.unused(ino);
+    if (last) sync.unused(ino);
   }
 
   /** fsyncdir: names are committed when they are answered; this makes them survive a power loss. */
@@ -112,6 +118,7 @@ export class Directories {
   /** Makes the handle's names reach `index`; false at the end of the directory. */
   #reach(handle: DirHandle, index: number): boolean {
     while (handle.names.length <= index && !handle.exhausted) {
+      const from = handle.names.length;
       let taken = 0;
       for (const entry of this.#core.state.entries(handle.ino, handle.names.at(-1))) {
         if (entry.local === undefined) continue;
@@ -120,6 +127,8 @@ export class Directories {
         if (taken === NAMES_PER_STEP) break;
       }
       handle.exhausted = taken < NAMES_PER_STEP;
+      // Before any of them is answered: the cookies mean these names from then on.
+      if (taken > 0) this.#core.handles.noteNames(handle, from);
     }
     return index < handle.names.length;
   }

@@ -8,10 +8,12 @@ import { after, type Ino, type MaybePromise } from '../base/index.js';
 import type { Body } from '../content/index.js';
 import { isRemoteError } from '../remote/index.js';
 import type { FileRecord } from '../state/index.js';
+import { acquireBody } from './adoption.js';
 import { latest, SET_GID, SET_UID, type VfsCore, withoutPrivileges } from './core.js';
 import { VfsError } from './errors.js';
 import type { Fh, FileHandle } from './handle-table.js';
 import { MAX_FILE_BYTES } from './limits.js';
+import type { VfsRequest } from './request.js';
 
 /** How a file is opened; whatever else open(2) knows is the kernel's. */
 export interface OpenMode {
@@ -45,27 +47,41 @@ export class Files {
    * answers, its version is asked for first: ESTALE then means that it has another one, and to look the name up again.
    * EISDIR, ELOOP (a symbolic link), EROFS.
    */
-  open(ino: Ino, mode: OpenMode, signal?: AbortSignal): MaybePromise<Fh> {
+  open(ino: Ino, mode: OpenMode, request?: VfsRequest): MaybePromise<Fh> {
+    const before = this.openedBefore(mode, request);
+    if (before !== undefined) return before;
     const record = this.#file(ino);
     if (mode.writable || mode.truncate) this.#core.assertWritable(ino);
-    const pending = this.#core.sync.fresh(ino, signal, !mode.truncate);
-    if (pending === undefined) return this.#openNow(record, mode, signal);
+    const pending = this.#core.sync.fresh(ino, request, !mode.truncate);
+    if (pending === undefined) return this.#openNow(record, mode, request);
     return pending.then(() => {
       const current = this.#file(ino);
       // The kernel looks the name up again and so learns the new inode, or the new size, before it opens once more.
       if ((record.local !== undefined && current.local === undefined) || !sameVersion(record, current)) {
         throw new VfsError('ESTALE', `the server has another version than was known of ${ino}`, { ino });
       }
-      return this.#openNow(current, mode, signal);
+      return this.#openNow(current, mode, request);
     });
   }
 
   /** Opens a file that was just made, whose body the caller has in use and gives to the handle. */
-  openCreated(body: Body, mode: OpenMode): Fh {
-    const handle = this.#attach(body, mode);
+  openCreated(body: Body, mode: OpenMode, request?: VfsRequest): Fh {
+    const handle = this.#attach(body, mode, request);
     // The name itself is what the close has to carry away, even when nothing is written.
     if (mode.writable) this.#markWritten(handle);
     return handle.fh;
+  }
+
+  /** The handle that an earlier process opened for this very request, when it is asked again. */
+  openedBefore(mode: OpenMode, request: VfsRequest | undefined): MaybePromise<Fh> | undefined {
+    const handle = request?.resent === true ? this.#core.handles.openedBy(request.unique) : undefined;
+    // It may have died before it truncated; doing that twice is the same as doing it later.
+    return handle?.kind === 'file' ? this.#truncated(handle, mode, request) : undefined;
+  }
+
+  /** A file that a request made, which an earlier process died before it could open. */
+  openMade(ino: Ino, mode: OpenMode, request: VfsRequest | undefined): Fh {
+    return this.openCreated(acquireBody(this.#core, this.#file(ino)), mode, request);
   }
 
   /**
@@ -78,12 +94,12 @@ export class Files {
     offset: number,
     length: number,
     position: number,
-    signal?: AbortSignal,
+    request?: VfsRequest,
   ): MaybePromise<number> {
     const { body, ino } = this.#core.handles.file(fh);
     const end = Math.min(position + length, body.size);
     if (position >= end) return 0;
-    const pending = this.#present(ino, body, position, end, signal);
+    const pending = this.#present(ino, body, position, end, request);
     if (pending === undefined) return body.readSync(target, offset, end - position, position);
     return pending.then(() => body.readSync(target, offset, end - position, position));
   }
@@ -94,12 +110,12 @@ export class Files {
     data: Uint8Array,
     position: number,
     options: WriteOptions = {},
-    signal?: AbortSignal,
+    request?: VfsRequest,
   ): MaybePromise<number> {
     const handle = this.#writable(fh);
-    return this.#changing(handle, handle.body.size, signal, () => {
+    return this.#changing(handle, handle.body.size, request, () => {
       // The end is where it is at the time of the write, not of the call.
-      const at = handle.append && options.fromPageCache !== true ? handle.body.size : position;
+      const at = handle.append && options.fromPageCache !== true ? appendAt(handle, data, position, request) : position;
       assertSize(handle.ino, at + data.length);
       const written = handle.body.writeSync(data, at);
       this.#changed(handle);
@@ -109,11 +125,11 @@ export class Files {
   }
 
   /** fallocate(2) with its mode bits, as the disk of the cache can do it. EOPNOTSUPP, EFBIG, ENOSPC. */
-  fallocate(fh: Fh, mode: number, offset: number, length: number, signal?: AbortSignal): MaybePromise<void> {
+  fallocate(fh: Fh, mode: number, offset: number, length: number, request?: VfsRequest): MaybePromise<void> {
     const handle = this.#writable(fh);
     if (length <= 0 || offset < 0) throw new VfsError('EINVAL', 'empty range', { ino: handle.ino });
     assertSize(handle.ino, offset + length);
-    return this.#changing(handle, handle.body.size, signal, () => {
+    return this.#changing(handle, handle.body.size, request, () => {
       handle.body.fallocateSync(mode, offset, length);
       this.#changed(handle);
     });
@@ -131,16 +147,16 @@ export class Files {
    * ftruncate(2) or truncate(2): with `fh` of a file open for writing on it, else on its own. Growing adds zeros.
    * EISDIR, EINVAL, EFBIG.
    */
-  resize(ino: Ino, size: number, fh: Fh | undefined, signal?: AbortSignal): MaybePromise<void> {
+  resize(ino: Ino, size: number, fh: Fh | undefined, request?: VfsRequest): MaybePromise<void> {
     const record = this.#file(ino, 'EINVAL');
     assertSize(ino, size);
     const handle = fh === undefined ? undefined : this.#core.handles.file(fh);
-    if (handle?.writable === true && handle.ino === ino) return this.#truncate(handle, size, signal);
+    if (handle?.writable === true && handle.ino === ino) return this.#truncate(handle, size, request);
     const known = this.#core.inodes.live(ino)?.size ?? record.size;
     if (known === size) return this.#markModified(ino);
-    return after(this.open(ino, { writable: true, append: false, truncate: false }, signal), (own) =>
+    return after(this.open(ino, { writable: true, append: false, truncate: false }, request), (own) =>
       finallyDo(
-        () => this.#truncate(this.#core.handles.file(own), size, signal),
+        () => this.#truncate(this.#core.handles.file(own), size, request),
         () => this.release(own),
       ),
     );
@@ -150,13 +166,13 @@ export class Files {
    * The program closed one of its descriptors: what was written so far is whole and may go to the server. A later
    * write through the same handle (dup(2), fork(2)) holds it back again until the next close.
    */
-  flush(fh: Fh, signal?: AbortSignal): MaybePromise<void> {
+  flush(fh: Fh, request?: VfsRequest): MaybePromise<void> {
     const handle = this.#core.handles.file(fh);
     if (!handle.wrote) return undefined;
     this.#commitWritten(handle);
     // Someone else is in the middle of it: the server gets the file when they are done.
     if (this.#core.inodes.isOpenForWriting(handle.ino)) return undefined;
-    return this.#core.settle(handle.ino, signal, () => undefined);
+    return this.#core.settle(handle.ino, request, () => undefined);
   }
 
   /** The bytes and the record are on the disk when it resolves; the server follows, from a copy if it stays open. */
@@ -169,16 +185,18 @@ export class Files {
     if (inodes.isOpenForWriting(ino)) sync.fsynced(ino);
   }
 
-  /** The kernel has let go of the handle. */
+  /** The kernel has let go of the handle. Of one that is not open, nothing: a release that is asked again may have been done. */
   release(fh: Fh): void {
     const { handles, inodes, content, sync } = this.#core;
+    if (handles.get(fh) === undefined) return;
     const handle = handles.file(fh);
     // Pages of a mapping may have been written after the close.
     if (handle.wrote) this.#commitWritten(handle);
-    handles.remove(fh);
     const last = inodes.closed(handle.ino, handle.writable);
     content.release(handle.ino);
     if (handle.writable && !inodes.hasWritableHandle(handle.ino)) sync.writersGone(handle.ino);
+    // Until here the next process would do it again.
+    handles.remove(fh);
     if (last) sync.unused(handle.ino);
   }
 
@@ -190,15 +208,15 @@ export class Files {
     from: { readonly fh: Fh; readonly position: number },
     to: { readonly fh: Fh; readonly position: number },
     length: number,
-    signal?: AbortSignal,
+    request?: VfsRequest,
   ): MaybePromise<number> {
     const source = this.#core.handles.file(from.fh);
     this.#writable(to.fh);
     const wanted = Math.min(length, COPY_STEP_BYTES, Math.max(0, source.body.size - from.position));
     if (wanted === 0) return 0;
     const bytes = new Uint8Array(wanted);
-    return after(this.read(from.fh, bytes, 0, wanted, from.position, signal), (read) =>
-      this.write(to.fh, bytes.subarray(0, read), to.position, { fromPageCache: true }, signal),
+    return after(this.read(from.fh, bytes, 0, wanted, from.position, request), (read) =>
+      this.write(to.fh, bytes.subarray(0, read), to.position, { fromPageCache: true }, request),
     );
   }
 
@@ -214,12 +232,15 @@ export class Files {
     await this.#core.state.durable();
   }
 
-  #openNow(record: FileRecord, mode: OpenMode, signal: AbortSignal | undefined): MaybePromise<Fh> {
-    const handle = this.#attach(this.#acquire(record), mode);
+  #openNow(record: FileRecord, mode: OpenMode, request: VfsRequest | undefined): MaybePromise<Fh> {
+    return this.#truncated(this.#attach(acquireBody(this.#core, record), mode, request), mode, request);
+  }
+
+  #truncated(handle: FileHandle, mode: OpenMode, request: VfsRequest | undefined): MaybePromise<Fh> {
     if (!mode.truncate || handle.body.size === 0) return handle.fh;
     return onFailure(
       () =>
-        after(this.#truncate(handle, 0, signal), () => {
+        after(this.#truncate(handle, 0, request), () => {
           if (mode.killPrivileges === true) this.#killPrivileges(handle.ino);
           return handle.fh;
         }),
@@ -227,20 +248,12 @@ export class Files {
     );
   }
 
-  #attach(body: Body, mode: OpenMode): FileHandle {
+  #attach(body: Body, mode: OpenMode, request: VfsRequest | undefined): FileHandle {
     const { writable, append } = mode;
-    const handle = this.#core.handles.addFile({ ino: body.ino, writable, append, body });
+    const unique = request?.unique;
+    const handle = this.#core.handles.addFile({ ino: body.ino, writable, append, unique, body });
     this.#core.inodes.opened(body.ino, writable);
     return handle;
-  }
-
-  /** Takes a use of the file's body. */
-  #acquire(record: FileRecord): Body {
-    const { ino, base } = record;
-    if (record.content === 'staged') return this.#core.content.acquireStaged(ino);
-    if (base === undefined)
-      throw new VfsError('EIO', 'a clean file without a version on the server', { ino });
-    return this.#core.content.acquireClean(ino, { etag: base.etag, size: base.size });
   }
 
   #present(
@@ -248,10 +261,10 @@ export class Files {
     body: Body,
     start: number,
     end: number,
-    signal: AbortSignal | undefined,
+    request: VfsRequest | undefined,
   ): Promise<void> | undefined {
     if (body.kind === 'staged' || body.isComplete) return undefined;
-    return this.#core.sync.present(ino, start, end, signal)?.then(
+    return this.#core.sync.present(ino, start, end, request)?.then(
       () => {
         // The file may have been written or cut meanwhile; what it has then is what is read.
         if (body.kind === 'clean' && !body.has(start, end)) {
@@ -269,20 +282,20 @@ export class Files {
   #changing<T>(
     handle: FileHandle,
     keepBytes: number,
-    signal: AbortSignal | undefined,
+    request: VfsRequest | undefined,
     change: () => T,
     round = 0,
   ): MaybePromise<T> {
-    const pending = this.#core.sync.beginWrite(handle.ino, keepBytes, signal);
+    const pending = this.#core.sync.beginWrite(handle.ino, keepBytes, request);
     if (pending === undefined) return change();
     if (round === MAX_BEGIN_ROUNDS) throw new VfsError('EBUSY', 'uploads do not let go of it', handle);
     // Another upload may have begun between the end of the wait and now.
-    return pending.then(() => this.#changing(handle, keepBytes, signal, change, round + 1));
+    return pending.then(() => this.#changing(handle, keepBytes, request, change, round + 1));
   }
 
-  #truncate(handle: FileHandle, size: number, signal: AbortSignal | undefined): MaybePromise<void> {
+  #truncate(handle: FileHandle, size: number, request: VfsRequest | undefined): MaybePromise<void> {
     if (handle.body.size === size) return this.#markModified(handle.ino);
-    return this.#changing(handle, Math.min(size, handle.body.size), signal, () => {
+    return this.#changing(handle, Math.min(size, handle.body.size), request, () => {
       handle.body.truncateSync(size);
       this.#changed(handle);
     });
@@ -343,6 +356,21 @@ export class Files {
       throw new VfsError('EBADF', `handle ${fh} is not open for writing`, { ino: handle.ino });
     return handle;
   }
+}
+
+/**
+ * Where an append goes: to the end of that moment. One that is asked again goes where it went, or would have gone: the
+ * kernel told the end that it knew, and lets nobody else make the file longer until it is answered.
+ */
+function appendAt(
+  { body }: FileHandle,
+  data: Uint8Array,
+  position: number,
+  request: VfsRequest | undefined,
+): number {
+  const { size } = body;
+  const mayBeDone = request?.resent === true && position <= size && size <= position + data.length;
+  return mayBeDone ? position : size;
 }
 
 /** Whether the server's version of a file is still the one that was known. */

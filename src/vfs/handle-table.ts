@@ -1,5 +1,6 @@
 /**
- * Open files and directories by handle number. It owns no resource: who adds a handle releases what it holds.
+ * Open files and directories by handle number. It owns no resource: who adds a handle releases what it holds. Each
+ * handle is written down, so that a process that takes over the mount has it again.
  *
  * INVARIANT: the handles of an inode are as many as the inode table counts, as are the unflushed ones.
  */
@@ -7,9 +8,10 @@
 import type { Branded, Ino, Name } from '../base/index.js';
 import type { Body } from '../content/index.js';
 import { VfsError } from './errors.js';
+import { type HandleLog, type LoggedHandle, NO_HANDLE_LOG } from './handle-log.js';
 import type { InodeTable } from './inode-table.js';
 
-/** A handle number, never reused within one mount. */
+/** A handle number, never reused within one mount, whichever process serves it. */
 export type Fh = Branded<number, 'Fh'>;
 
 export interface FileHandle {
@@ -18,6 +20,8 @@ export interface FileHandle {
   readonly ino: Ino;
   readonly writable: boolean;
   readonly append: boolean;
+  /** The request that opened it. */
+  readonly unique: number | undefined;
   /** In use until the handle is released. */
   readonly body: Body;
   /** Whether it changed the file since it was last flushed. */
@@ -28,6 +32,7 @@ export interface DirHandle {
   readonly kind: 'dir';
   readonly fh: Fh;
   readonly ino: Ino;
+  readonly unique: number | undefined;
   /** The names read so far; their index is the cookie that a reader may come back to. */
   names: Name[];
   /** Whether `names` reaches to the directory's end. */
@@ -38,18 +43,57 @@ export type Handle = FileHandle | DirHandle;
 
 export class HandleTable {
   readonly #handles = new Map<Fh, Handle>();
-  #last = 0;
+  readonly #log: HandleLog;
+  /** Handles of an earlier process, by the request that opened them. */
+  readonly #earlier = new Map<number, Fh>();
+  #last: number;
 
-  addFile(fields: Pick<FileHandle, 'ino' | 'writable' | 'append' | 'body'>): FileHandle {
-    const handle: FileHandle = { kind: 'file', fh: this.#next(), wrote: false, ...fields };
-    this.#handles.set(handle.fh, handle);
+  constructor(log: HandleLog = NO_HANDLE_LOG) {
+    this.#log = log;
+    this.#last = log.lastFh;
+  }
+
+  addFile(fields: Pick<FileHandle, 'ino' | 'writable' | 'append' | 'unique' | 'body'>): FileHandle {
+    const { ino, writable, append, unique, body } = fields;
+    const fh = this.#next();
+    const handle: FileHandle = { kind: 'file', fh, ino, writable, append, unique, body, wrote: false };
+    this.#add(handle);
     return handle;
   }
 
-  addDirectory(ino: Ino): DirHandle {
-    const handle: DirHandle = { kind: 'dir', fh: this.#next(), ino, names: [], exhausted: false };
-    this.#handles.set(handle.fh, handle);
+  addDirectory(ino: Ino, unique: number | undefined): DirHandle {
+    const fh = this.#next();
+    const handle: DirHandle = { kind: 'dir', fh, ino, unique, names: [], exhausted: false };
+    this.#add(handle);
     return handle;
+  }
+
+  /** What an earlier process had open. */
+  get earlier(): readonly LoggedHandle[] {
+    return this.#log.found;
+  }
+
+  /** Takes in a handle that an earlier process opened. */
+  restore(handle: Handle): void {
+    this.#handles.set(handle.fh, handle);
+    if (handle.unique !== undefined) this.#earlier.set(handle.unique, handle.fh);
+  }
+
+  /** The handle that an earlier process opened for this request and may not have answered with. */
+  openedBy(unique: number | undefined): Handle | undefined {
+    const fh = unique === undefined ? undefined : this.#earlier.get(unique);
+    return fh === undefined ? undefined : this.#handles.get(fh);
+  }
+
+  /** Writes down the names of a directory's reader from `index` on; before any of them is answered. */
+  noteNames(handle: DirHandle, index: number): void {
+    this.#log.named(handle.fh, index, index === 0 ? handle.names : handle.names.slice(index));
+    this.#tidy();
+  }
+
+  /** Undefined for a number that is not open. */
+  get(fh: Fh): Handle | undefined {
+    return this.#handles.get(fh);
   }
 
   /** Throws EBADF for a number that is no open file. */
@@ -67,7 +111,21 @@ export class HandleTable {
   }
 
   remove(fh: Fh): void {
+    const unique = this.#handles.get(fh)?.unique;
+    if (unique !== undefined && this.#earlier.size > 0) this.#earlier.delete(unique);
     this.#handles.delete(fh);
+    this.#log.closed(fh);
+    this.#tidy();
+  }
+
+  /** An earlier process's handle cannot be opened again. */
+  drop(fh: Fh): void {
+    this.#log.closed(fh);
+  }
+
+  /** What is open stays written down for the next process, whatever is closed here from now on. */
+  handOver(): void {
+    this.#log.close();
   }
 
   [Symbol.iterator](): IterableIterator<Handle> {
@@ -100,6 +158,16 @@ export class HandleTable {
         throw new Error(`inode ${ino}: counted ${JSON.stringify(count)}, kept ${JSON.stringify(kept)}`);
       }
     }
+  }
+
+  #add(handle: Handle): void {
+    this.#handles.set(handle.fh, handle);
+    this.#log.opened(handle);
+    this.#tidy();
+  }
+
+  #tidy(): void {
+    if (this.#log.isWasteful) this.#log.rewrite(this.#last, this.#handles.values());
   }
 
   #next(): Fh {

@@ -1,8 +1,16 @@
+export type { Adopted } from './adoption.js';
 export type { AttributeChanges, Attributes } from './attributes.js';
 export type { Caller, VfsDependencies, VfsOptions } from './core.js';
 export type { DirectoryEntry, DirectoryEntryPlus } from './directory.js';
 export { VfsError, type VfsErrorCode, type VfsErrorContext } from './errors.js';
 export type { OpenMode, WriteOptions } from './file-io.js';
+export {
+  type HandleLog,
+  type LoggedHandle,
+  NO_HANDLE_LOG,
+  type OpenHandleLogOptions,
+  openHandleLog,
+} from './handle-log.js';
 export type { Fh } from './handle-table.js';
 export type { InodeTable } from './inode-table.js';
 export {
@@ -15,6 +23,7 @@ export {
 } from './limits.js';
 export type { SpecialKind } from './namespace.js';
 export type { RenameMode } from './rename.js';
+export type { VfsRequest } from './request.js';
 export { UNKNOWN_VOLUME_BYTES, type VolumeStatistics } from './statfs.js';
 export { Vfs } from './vfs.js';
 export type { XattrMode } from './xattr.js';

@@ -29,18 +29,55 @@ interface OpenInode {
 export class InodeTable implements Usage {
   readonly #lookups = new Map<Ino, number>();
   readonly #open = new Map<Ino, OpenInode>();
+  /** Inodes below it were given to the kernel by an earlier process, who knows how often; 0: there was none. */
+  #earlierBelow = 0;
+  /** Those of them that the kernel is known to have given back. */
+  readonly #givenBack = new Set<Ino>();
+  /** Those of them whose cached bytes or names the kernel was told to drop since. */
+  readonly #refreshed = new Set<Ino>();
 
   /** The kernel was given one more reference (an entry reply). */
   reference(ino: Ino): void {
     this.#lookups.set(ino, (this.#lookups.get(ino) ?? 0) + 1);
   }
 
-  /** The kernel gave `count` references back. True when the inode is now without any use. */
+  /**
+   * The kernel gave `count` references back. True when the inode is now without any use. Of one that an earlier
+   * process gave out the kernel gives back all at once when it drops it, so more than are known of are all there were.
+   */
   forget(ino: Ino, count: number): boolean {
     const left = (this.#lookups.get(ino) ?? 0) - count;
     if (left > 0) this.#lookups.set(ino, left);
-    else this.#lookups.delete(ino);
+    else {
+      this.#lookups.delete(ino);
+      if (ino < this.#earlierBelow) this.#givenBack.add(ino);
+    }
     return !this.isInUse(ino);
+  }
+
+  /** Another process served this mount before: the kernel may hold references to any inode below `bound`. */
+  takeOver(bound: Ino): void {
+    this.#earlierBelow = bound;
+  }
+
+  /** Nothing is known of references to it; only the kernel can tell. */
+  isDoubtful(ino: Ino): boolean {
+    return ino < this.#earlierBelow && ino !== ROOT_INO && !this.#givenBack.has(ino) && !this.#lookups.has(ino);
+  }
+
+  /** The kernel says that it does not know the inode. */
+  unknownToKernel(ino: Ino): void {
+    if (!this.#lookups.has(ino)) this.#givenBack.add(ino);
+  }
+
+  /**
+   * Whether the kernel may have cached what an earlier process meant to take back. True once an inode: who asks drops
+   * the cache.
+   */
+  takeCacheDoubt(ino: Ino): boolean {
+    if (ino >= this.#earlierBelow || this.#refreshed.has(ino)) return false;
+    this.#refreshed.add(ino);
+    return true;
   }
 
   opened(ino: Ino, writable = false): void {
@@ -104,7 +141,7 @@ export class InodeTable implements Usage {
   }
 
   isInUse(ino: Ino): boolean {
-    return ino === ROOT_INO || this.#lookups.has(ino) || this.#open.has(ino);
+    return ino === ROOT_INO || this.#lookups.has(ino) || this.#open.has(ino) || this.isDoubtful(ino);
   }
 
   /** References that the kernel holds. */

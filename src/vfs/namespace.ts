@@ -5,7 +5,7 @@
 
 import { after, type Ino, type MaybePromise, type Name, type Ns } from '../base/index.js';
 import type { Body } from '../content/index.js';
-import { type DirRecord, type FileRecord, linkCount, type StateTransaction } from '../state/index.js';
+import { type DirRecord, detach, type FileRecord, linkCount, type StateTransaction } from '../state/index.js';
 import { type Attributes, attributesOf } from './attributes.js';
 import {
   type Caller,
@@ -13,6 +13,7 @@ import {
   existingName,
   inodeOf,
   lookupName,
+  markDone,
   newName,
   SET_GID,
   touchDirectory,
@@ -22,7 +23,7 @@ import { VfsError } from './errors.js';
 import type { Files, OpenMode } from './file-io.js';
 import type { Fh } from './handle-table.js';
 import { LINK_MAX, SYMLINK_MAX_BYTES } from './limits.js';
-import { detach } from './removal.js';
+import type { VfsRequest } from './request.js';
 
 /** What mknod(2) can be asked for. */
 export type SpecialKind = 'file' | 'fifo' | 'socket' | 'block' | 'character';
@@ -40,12 +41,12 @@ export class Namespace {
    * The inode under a name, with one more reference of the kernel's; undefined when the directory is known and has
    * no such name. Waits for a directory never seen. ENOTDIR, ESTALE, ENAMETOOLONG; rejects with `RemoteError`.
    */
-  lookup(parent: Ino, text: string, signal?: AbortSignal): MaybePromise<Attributes | undefined> {
+  lookup(parent: Ino, text: string, request?: VfsRequest): MaybePromise<Attributes | undefined> {
     const core = this.#core;
     const directory = core.directory(parent);
     if (text === '.') return this.#entry(parent);
     if (text === '..') return this.#entry(directory.local?.parent ?? parent);
-    return core.whenListed([parent], signal, () => {
+    return core.whenListed([parent], request, () => {
       const name = lookupName(parent, text);
       const child = name === undefined ? undefined : core.state.localChild(parent, name);
       const node = child === undefined ? undefined : core.state.get(child);
@@ -60,6 +61,19 @@ export class Namespace {
     if (inodes.forget(ino, count) && state.get(ino)?.local === undefined) sync.unused(ino);
   }
 
+  /** Nodes without a name that are kept only because the kernel may refer to them since before a take-over. */
+  doubtful(): Ino[] {
+    const { inodes, state } = this.#core;
+    const isKept = (ino: Ino) => inodes.isDoubtful(ino) && !inodes.isOpen(ino);
+    return [...state.dirty()].filter((ino) => isKept(ino) && state.get(ino)?.local === undefined);
+  }
+
+  /** The kernel says that it has no reference to this inode from before a take-over. */
+  unreferenced(ino: Ino): void {
+    this.#core.inodes.unknownToKernel(ino);
+    this.#core.reap(ino);
+  }
+
   /**
    * open(2) with O_CREAT: makes a file and opens it, or opens the one that is there (EEXIST when `exclusive`). The
    * file is on this machine only until it is closed.
@@ -67,30 +81,32 @@ export class Namespace {
   create(
     parent: Ino,
     text: string,
-    request: {
+    wanted: {
       readonly mode: number;
       readonly caller: Caller;
       readonly open: OpenMode;
       readonly exclusive: boolean;
     },
-    signal?: AbortSignal,
+    request?: VfsRequest,
   ): MaybePromise<{ readonly attributes: Attributes; readonly fh: Fh }> {
     const core = this.#core;
+    const before = this.#createdBefore(wanted.open, request);
+    if (before !== undefined) return before;
     core.writableDirectory(parent);
-    return core.whenListed([parent], signal, () => {
+    return core.whenListed([parent], request, () => {
       const name = newName(parent, text);
       const existing = core.state.localChild(parent, name);
       if (existing !== undefined) {
         const node = childNode(core.state, parent, name);
-        if (request.exclusive) throw new VfsError('EEXIST', `"${name}" exists`, { ino: parent, name });
+        if (wanted.exclusive) throw new VfsError('EEXIST', `"${name}" exists`, { ino: parent, name });
         const ino = inodeOf(node);
-        return after(this.#files.open(ino, request.open, signal), (fh) => ({
+        return after(this.#files.open(ino, wanted.open, request), (fh) => ({
           attributes: this.#entry(ino),
           fh,
         }));
       }
-      const body = this.#newFile(parent, name, request.mode, request.caller, request.open.writable);
-      const fh = this.#files.openCreated(body, request.open);
+      const body = this.#newFile(parent, name, { ...wanted, writing: wanted.open.writable }, request);
+      const fh = this.#files.openCreated(body, wanted.open, request);
       return { attributes: this.#entry(body.ino), fh };
     });
   }
@@ -99,45 +115,51 @@ export class Namespace {
   mknod(
     parent: Ino,
     text: string,
-    request: { readonly kind: SpecialKind; readonly mode: number; readonly caller: Caller },
-    signal?: AbortSignal,
+    wanted: { readonly kind: SpecialKind; readonly mode: number; readonly caller: Caller },
+    request?: VfsRequest,
   ): MaybePromise<Attributes> {
     const core = this.#core;
+    const before = this.#madeBefore(parent, text, request);
+    if (before !== undefined) return before;
     core.writableDirectory(parent);
-    if (request.kind !== 'file') {
-      throw new VfsError('EPERM', `a ${request.kind} cannot be kept here`, { ino: parent, name: text });
+    if (wanted.kind !== 'file') {
+      throw new VfsError('EPERM', `a ${wanted.kind} cannot be kept here`, { ino: parent, name: text });
     }
-    return core.whenListed([parent], signal, () => {
-      const body = this.#newFile(parent, this.#freeName(parent, text), request.mode, request.caller, false);
+    return core.whenListed([parent], request, () => {
+      const name = this.#freeName(parent, text);
+      const body = this.#newFile(parent, name, { ...wanted, writing: false }, request);
       core.content.release(body.ino);
-      return core.settle(body.ino, signal, () => this.#entry(body.ino));
+      return core.settle(body.ino, request, () => this.#entry(body.ino));
     });
   }
 
   mkdir(
     parent: Ino,
     text: string,
-    request: { readonly mode: number; readonly caller: Caller },
-    signal?: AbortSignal,
+    wanted: { readonly mode: number; readonly caller: Caller },
+    request?: VfsRequest,
   ): MaybePromise<Attributes> {
     const core = this.#core;
+    const before = this.#madeBefore(parent, text, request);
+    if (before !== undefined) return before;
     core.writableDirectory(parent);
-    return core.whenListed([parent], signal, () => {
+    return core.whenListed([parent], request, () => {
       const name = this.#freeName(parent, text);
       const ino = core.state.transact((tx) => {
         const directory = this.#parentIn(tx, parent);
         const record: DirRecord = {
           kind: 'dir',
-          ...this.#newNode(tx.allocate(), directory, name, request.mode, request.caller),
-          mode: (request.mode & 0o7777) | (directory.mode & SET_GID),
+          ...this.#newNode(tx.allocate(), directory, name, wanted.mode, wanted.caller),
+          mode: (wanted.mode & 0o7777) | (directory.mode & SET_GID),
           // All that is in it is known: nothing.
           listedAtMs: core.clock.nowMs(),
         };
         tx.put(record);
         touchDirectory(tx, parent, record.mtime);
+        markDone(tx, request, record.ino);
         return record.ino;
       });
-      return core.settle(ino, signal, () => this.#entry(ino));
+      return core.settle(ino, request, () => this.#entry(ino));
     });
   }
 
@@ -147,9 +169,11 @@ export class Namespace {
     text: string,
     target: string,
     caller: Caller,
-    signal?: AbortSignal,
+    request?: VfsRequest,
   ): MaybePromise<Attributes> {
     const core = this.#core;
+    const before = this.#madeBefore(parent, text, request);
+    if (before !== undefined) return before;
     core.writableDirectory(parent);
     const context = { ino: parent, name: text };
     if (target === '') throw new VfsError('ENOENT', 'empty link target', context);
@@ -157,15 +181,16 @@ export class Namespace {
     if (Buffer.byteLength(target) > SYMLINK_MAX_BYTES) {
       throw new VfsError('ENAMETOOLONG', `a link target has at most ${SYMLINK_MAX_BYTES} bytes`, context);
     }
-    return core.whenListed([parent], signal, () => {
+    return core.whenListed([parent], request, () => {
       const name = this.#freeName(parent, text);
       const ino = core.state.transact((tx) => {
         const node = this.#newNode(tx.allocate(), this.#parentIn(tx, parent), name, 0o777, caller);
         tx.put({ kind: 'symlink', ...node, target, gen: 1, attempt: undefined });
         touchDirectory(tx, parent, node.mtime);
+        markDone(tx, request, node.ino);
         return node.ino;
       });
-      return core.settle(ino, signal, () => this.#entry(ino));
+      return core.settle(ino, request, () => this.#entry(ino));
     });
   }
 
@@ -177,10 +202,12 @@ export class Namespace {
   }
 
   /** link(2): one more name for a file. EPERM for directories and symbolic links, EMLINK, ENOENT for one without a name. */
-  link(ino: Ino, parent: Ino, text: string, signal?: AbortSignal): MaybePromise<Attributes> {
+  link(ino: Ino, parent: Ino, text: string, request?: VfsRequest): MaybePromise<Attributes> {
     const core = this.#core;
+    const before = this.#madeBefore(parent, text, request);
+    if (before !== undefined) return before;
     core.writableDirectory(parent);
-    return core.whenListed([parent], signal, () => {
+    return core.whenListed([parent], request, () => {
       const file = core.inode(ino);
       if (file.kind !== 'file') throw new VfsError('EPERM', `a ${file.kind} has one name only`, { ino });
       const links = linkCount(file, core.state);
@@ -204,27 +231,32 @@ export class Namespace {
         });
         tx.put({ ...file, aliases: [...file.aliases, node], ctime: now });
         touchDirectory(tx, parent, now);
+        markDone(tx, request, ino);
         return node;
       });
-      return core.settle(alias, signal, () => this.#entry(ino));
+      return core.settle(alias, request, () => this.#entry(ino));
     });
   }
 
   /** The file itself lives on while it has another name or is open. EISDIR, ENOENT. */
-  unlink(parent: Ino, text: string, signal?: AbortSignal): MaybePromise<void> {
+  unlink(parent: Ino, text: string, request?: VfsRequest): MaybePromise<void> {
     const core = this.#core;
+    const done = core.doneBefore(request);
+    if (done !== undefined) return core.settle(done, request, () => undefined);
     core.writableDirectory(parent);
-    return core.whenListed([parent], signal, () => {
+    return core.whenListed([parent], request, () => {
       const node = childNode(core.state, parent, existingName(parent, text));
       if (node.kind === 'dir')
         throw new VfsError('EISDIR', `"${text}" is a directory`, { ino: parent, name: text });
-      return this.#remove(parent, node.ino, signal);
+      return this.#remove(parent, node.ino, request);
     });
   }
 
   /** ENOTEMPTY when anything is in it, on the server too as far as was listed; ENOTDIR, ENOENT, EBUSY for the root. */
-  rmdir(parent: Ino, text: string, signal?: AbortSignal): MaybePromise<void> {
+  rmdir(parent: Ino, text: string, request?: VfsRequest): MaybePromise<void> {
     const core = this.#core;
+    const done = core.doneBefore(request);
+    if (done !== undefined) return core.settle(done, request, () => undefined);
     core.writableDirectory(parent);
     const context = { ino: parent, name: text };
     const find = () => {
@@ -232,17 +264,17 @@ export class Namespace {
       if (node.kind !== 'dir') throw new VfsError('ENOTDIR', `"${text}" is no directory`, context);
       return node.ino;
     };
-    return core.whenListed([parent], signal, () =>
-      core.whenListed([find()], signal, () => {
+    return core.whenListed([parent], request, () =>
+      core.whenListed([find()], request, () => {
         const ino = find();
         if (core.state.hasLocalChildren(ino))
           throw new VfsError('ENOTEMPTY', `"${text}" is not empty`, context);
-        return this.#remove(parent, ino, signal);
+        return this.#remove(parent, ino, request);
       }),
     );
   }
 
-  #remove(parent: Ino, ino: Ino, signal: AbortSignal | undefined): MaybePromise<void> {
+  #remove(parent: Ino, ino: Ino, request: VfsRequest | undefined): MaybePromise<void> {
     const core = this.#core;
     const now = core.clock.nowNs();
     const loose = core.state.transact((tx) => {
@@ -250,10 +282,42 @@ export class Namespace {
       if (node === undefined) return [];
       const left = detach(tx, node, now);
       touchDirectory(tx, parent, now);
+      markDone(tx, request, ino);
       return left;
     });
     core.reap(...loose);
-    return core.settle(ino, signal, () => undefined);
+    return core.settle(ino, request, () => undefined);
+  }
+
+  /** What a request made that is asked again, if it did; undefined: it is still to be made. */
+  #madeBefore(
+    parent: Ino,
+    text: string,
+    request: VfsRequest | undefined,
+  ): MaybePromise<Attributes> | undefined {
+    const { state } = this.#core;
+    const made = this.#core.doneBefore(request);
+    if (made === undefined || state.get(made) === undefined) return undefined;
+    const name = lookupName(parent, text);
+    const node = name === undefined ? undefined : state.localChild(parent, name);
+    return this.#core.settle(node ?? made, request, () => this.#entry(made));
+  }
+
+  /** As {@link #madeBefore}, with the handle; where that was not opened yet, it is now. */
+  #createdBefore(
+    mode: OpenMode,
+    request: VfsRequest | undefined,
+  ): MaybePromise<{ readonly attributes: Attributes; readonly fh: Fh }> | undefined {
+    const { handles, state } = this.#core;
+    const made = this.#core.doneBefore(request);
+    const opened = request?.resent === true ? handles.openedBy(request.unique) : undefined;
+    if (opened !== undefined) {
+      const fh = made === undefined ? this.#files.openedBefore(mode, request) : opened.fh;
+      return fh && after(fh, () => ({ attributes: this.#entry(opened.ino), fh: opened.fh }));
+    }
+    if (made === undefined || state.get(made)?.kind !== 'file') return undefined;
+    const fh = this.#files.openMade(made, mode, request);
+    return { attributes: this.#entry(made), fh };
   }
 
   /** Answers the kernel with an inode: one more reference to it. */
@@ -299,7 +363,12 @@ export class Namespace {
   }
 
   /** An empty file; its body is in use by the caller. `writing`: it will be written and closed. */
-  #newFile(parent: Ino, name: Name, mode: number, caller: Caller, writing: boolean): Body {
+  #newFile(
+    parent: Ino,
+    name: Name,
+    { mode, caller, writing }: { readonly mode: number; readonly caller: Caller; readonly writing: boolean },
+    request: VfsRequest | undefined,
+  ): Body {
     const { state, content } = this.#core;
     // The body first: a record never promises bytes that are not on the disk.
     const body = content.createStaged(state.transact((tx) => tx.allocate()));
@@ -319,6 +388,7 @@ export class Namespace {
         };
         tx.put(record);
         touchDirectory(tx, parent, node.mtime);
+        markDone(tx, request, body.ino);
       });
     } catch (error) {
       content.release(body.ino);

@@ -1,18 +1,19 @@
 /** renameat2(2): moving a name onto a free one, over another one, or exchanging two. */
 
 import type { Ino, MaybePromise, Name } from '../base/index.js';
-import type { NodeRecord, StateTransaction, StateView } from '../state/index.js';
+import { detach, type NodeRecord, type StateTransaction, type StateView } from '../state/index.js';
 import {
   childNode,
   existingName,
   inodeOf,
+  markDone,
   newName,
   touchDirectory,
   touchInode,
   type VfsCore,
 } from './core.js';
 import { VfsError } from './errors.js';
-import { detach } from './removal.js';
+import type { VfsRequest } from './request.js';
 
 /** `replace` is plain rename(2); the others are RENAME_NOREPLACE and RENAME_EXCHANGE. */
 export type RenameMode = 'replace' | 'no-replace' | 'exchange';
@@ -37,16 +38,18 @@ export class Rename {
     from: { readonly parent: Ino; readonly name: string },
     to: { readonly parent: Ino; readonly name: string },
     mode: RenameMode,
-    signal?: AbortSignal,
+    request?: VfsRequest,
   ): MaybePromise<void> {
     const core = this.#core;
+    const done = core.doneBefore(request);
+    if (done !== undefined) return core.settle(done, request, () => undefined);
     core.writableDirectory(from.parent);
     core.writableDirectory(to.parent);
-    return core.whenListed([from.parent, to.parent], signal, () => {
+    return core.whenListed([from.parent, to.parent], request, () => {
       const source: Side = { parent: from.parent, name: existingName(from.parent, from.name) };
       const target: Side = { parent: to.parent, name: newName(to.parent, to.name) };
-      if (mode === 'exchange') return this.#exchange(source, target, signal);
-      return this.#move(source, target, mode, undefined, signal);
+      if (mode === 'exchange') return this.#exchange(source, target, request);
+      return this.#move(source, target, mode, undefined, request);
     });
   }
 
@@ -56,7 +59,7 @@ export class Rename {
     to: Side,
     mode: 'replace' | 'no-replace',
     listed: Ino | undefined,
-    signal: AbortSignal | undefined,
+    request: VfsRequest | undefined,
   ): MaybePromise<void> {
     const { state, clock } = this.#core;
     const moved = childNode(state, from.parent, from.name);
@@ -79,8 +82,8 @@ export class Rename {
       }
       if (replaced.kind === 'dir') {
         if (replaced.ino !== listed) {
-          return this.#core.whenListed([replaced.ino], signal, () =>
-            this.#move(from, to, mode, replaced.ino, signal),
+          return this.#core.whenListed([replaced.ino], request, () =>
+            this.#move(from, to, mode, replaced.ino, request),
           );
         }
         if (state.hasLocalChildren(replaced.ino)) {
@@ -96,13 +99,14 @@ export class Rename {
       touchInode(tx, inodeOf(moved), now);
       touchDirectory(tx, from.parent, now);
       touchDirectory(tx, to.parent, now);
+      markDone(tx, request, moved.ino);
       return left;
     });
     this.#core.reap(...loose);
-    return this.#core.settle(moved.ino, signal, () => undefined);
+    return this.#core.settle(moved.ino, request, () => undefined);
   }
 
-  #exchange(from: Side, to: Side, signal: AbortSignal | undefined): MaybePromise<void> {
+  #exchange(from: Side, to: Side, request: VfsRequest | undefined): MaybePromise<void> {
     const { state, clock } = this.#core;
     const first = childNode(state, from.parent, from.name);
     const second = childNode(state, to.parent, to.name);
@@ -118,8 +122,9 @@ export class Rename {
       touchInode(tx, inodeOf(second), now);
       touchDirectory(tx, from.parent, now);
       touchDirectory(tx, to.parent, now);
+      markDone(tx, request, first.ino);
     });
-    return this.#core.settle(first.ino, signal, () => undefined);
+    return this.#core.settle(first.ino, request, () => undefined);
   }
 
   /** Whether `directory` is the directory `at` or lies above it. */

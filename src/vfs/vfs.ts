@@ -5,10 +5,12 @@
  */
 
 import { after, type MaybePromise } from '../base/index.js';
+import { type Adopted, adoptHandles } from './adoption.js';
 import { AttributeOperations } from './attributes.js';
 import { VfsCore, type VfsDependencies, type VfsOptions } from './core.js';
 import { Directories } from './directory.js';
 import { Files } from './file-io.js';
+import type { Fh } from './handle-table.js';
 import type { InodeTable } from './inode-table.js';
 import { Namespace } from './namespace.js';
 import { Rename } from './rename.js';
@@ -37,6 +39,14 @@ export class Vfs {
     core.sync.setUsage(core.inodes);
   }
 
+  /**
+   * Takes over from the process that kept the handle log: its handles are open again, and what the kernel may refer to
+   * is kept. Once, before the first request and before the synchronisation starts.
+   */
+  adopt(): Adopted {
+    return adoptHandles(this.#core);
+  }
+
   get options(): VfsOptions {
     return this.#core.options;
   }
@@ -59,6 +69,24 @@ export class Vfs {
   /** syncfs(2): everything on this machine survives a power loss once it resolves. */
   syncfs(): Promise<void> {
     return this.files.syncAll();
+  }
+
+  /** Another process takes over: commits what is only in memory; what is open stays open for that one. */
+  handOver(): void {
+    for (const ino of this.#core.inodes.liveInodes()) this.files.commitLive(ino);
+    this.#core.handles.handOver();
+  }
+
+  /** A request has been answered, or its answer is no longer wanted: it will not be asked again. */
+  answered(unique: number): void {
+    this.#core.state.origins.answered(unique);
+  }
+
+  /** A program was killed before it learnt of its open file: nobody will release it. */
+  releaseUnclaimed(fh: Fh): void {
+    const handle = this.#core.handles.get(fh);
+    if (handle?.kind === 'file') this.files.release(fh);
+    else if (handle !== undefined) this.directories.release(fh);
   }
 
   /** The mount ends: releases what is still open, as if it were closed, and returns all references. */

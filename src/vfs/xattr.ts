@@ -6,9 +6,10 @@
 
 import type { Ino } from '../base/index.js';
 import type { InodeRecord } from '../state/index.js';
-import { inodeRecord, type VfsCore } from './core.js';
+import { inodeRecord, markDone, type VfsCore } from './core.js';
 import { VfsError } from './errors.js';
 import { XATTR_TOTAL_MAX_BYTES, XATTR_VALUE_MAX_BYTES } from './limits.js';
+import type { VfsRequest } from './request.js';
 
 /** `create` and `replace`: XATTR_CREATE and XATTR_REPLACE of setxattr(2). */
 export type XattrMode = 'any' | 'create' | 'replace';
@@ -38,7 +39,8 @@ export class ExtendedAttributes {
   }
 
   /** EEXIST (create), ENODATA (replace), E2BIG (one value), ENOSPC (all of an inode), EPERM (a symbolic link), EROFS. */
-  set(ino: Ino, name: string, value: Uint8Array, mode: XattrMode): void {
+  set(ino: Ino, name: string, value: Uint8Array, mode: XattrMode, request?: VfsRequest): void {
+    if (this.#core.doneBefore(request) !== undefined) return;
     const record = this.#changeable(ino, name);
     const old = own(record.xattrs, name);
     if (mode === 'create' && old !== undefined) throw new VfsError('EEXIST', `"${name}" is set`, { ino });
@@ -54,16 +56,17 @@ export class ExtendedAttributes {
         ino,
       });
     }
-    this.#store(ino, xattrs);
+    this.#store(ino, xattrs, request);
   }
 
   /** ENODATA, EROFS. */
-  remove(ino: Ino, name: string): void {
+  remove(ino: Ino, name: string, request?: VfsRequest): void {
+    if (this.#core.doneBefore(request) !== undefined) return;
     const record = this.#changeable(ino, name);
     if (own(record.xattrs, name) === undefined)
       throw new VfsError('ENODATA', `no attribute "${name}"`, { ino });
     const { [name]: _, ...left } = record.xattrs ?? {};
-    this.#store(ino, left);
+    this.#store(ino, left, request);
   }
 
   #changeable(ino: Ino, name: string): InodeRecord {
@@ -75,10 +78,13 @@ export class ExtendedAttributes {
     return record;
   }
 
-  #store(ino: Ino, xattrs: Xattrs): void {
+  #store(ino: Ino, xattrs: Xattrs, request: VfsRequest | undefined): void {
     const { state, clock } = this.#core;
     const ctime = clock.nowNs();
-    state.transact((tx) => tx.put({ ...inodeRecord(tx, this.#core.inode(ino)), xattrs, ctime }));
+    state.transact((tx) => {
+      tx.put({ ...inodeRecord(tx, this.#core.inode(ino)), xattrs, ctime });
+      markDone(tx, request, ino);
+    });
   }
 }
 

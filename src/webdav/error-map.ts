@@ -210,6 +210,7 @@ function meaningOfAuthCode(code: AuthErrorCode): RemoteErrorCode {
     case 'expired':
     case 'token-command':
     case 'token-file':
+    case 'refused':
       return 'unauthorized';
     default:
       return assertNever(code);

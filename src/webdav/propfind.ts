@@ -1,5 +1,6 @@
 /** PROPFIND: listings (Depth 1), one entry (Depth 0), quota. Named properties only, read as they stream in. */
 
+import { Pacer } from '../base/index.js';
 import {
   nameOfRemote,
   type Quota,
@@ -17,6 +18,8 @@ import type { Reply } from './reply.js';
 import { withRetries } from './retry.js';
 
 const ENTRY_PROPERTIES = ['resourcetype', 'getcontentlength', 'getetag', 'getlastmodified'] as const;
+/** What is parsed before others may have their turn: some twenty entries. */
+const SLICE_BYTES = 8 * 1024;
 const QUOTA_PROPERTIES = ['quota-available-bytes', 'quota-used-bytes'] as const;
 
 /** Yields the entries of `dir` in batches as they arrive. Repeats itself only until the first batch is out. */
@@ -135,9 +138,13 @@ export async function* readResponses(
 ): AsyncGenerator<readonly DavResponse[]> {
   const reader = new MultistatusReader();
   try {
+    const pacer = new Pacer();
     for await (const chunk of reply.chunks()) {
-      const responses = reader.write(chunk);
-      if (responses.length > 0) yield responses;
+      for (let start = 0; start < chunk.length; start += SLICE_BYTES) {
+        const responses = reader.write(chunk.subarray(start, start + SLICE_BYTES));
+        if (responses.length > 0) yield responses;
+        await pacer.pause();
+      }
     }
     const last = reader.end();
     if (last.length > 0) yield last;

@@ -88,6 +88,11 @@ export class WebdavStore implements RemoteStore {
     this.#transport.maxConnections = limit;
   }
 
+  /** Requests that run now, to the end of their bodies. */
+  get running(): number {
+    return this.#transport.running;
+  }
+
   list(dir: RemotePath, options?: RequestOptions): AsyncIterable<readonly RemoteEntry[]> {
     return list(this.#context, dir, options);
   }

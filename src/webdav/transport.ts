@@ -81,6 +81,11 @@ export class Transport {
     this.#slots.limit = limit;
   }
 
+  /** Requests that run now, to the end of their bodies. */
+  get running(): number {
+    return this.#slots.taken;
+  }
+
   /** Resolves with an answer whose status is 2xx or expected; rejects with RemoteError. */
   async perform(exchange: Exchange): Promise<Reply> {
     const { subject } = exchange;
@@ -200,6 +205,7 @@ export class Transport {
     const { status, headers } = reply;
     const isExpected = exchange.expect?.includes(status) === true;
     const isSlash = exchange.expectsSlashRedirect === true && addsSlash(reply);
+    if (status >= 200 && status < 300) this.#options.auth.onAccepted?.(credentials);
     if ((status >= 200 && status < 300) || isExpected || isSlash) return { kind: 'reply', reply };
     await reply.settle();
     const followed = subject.changes ? CHANGE_REDIRECTS : READ_REDIRECTS;

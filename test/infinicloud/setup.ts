@@ -24,7 +24,7 @@ export class Home {
 
   constructor() {
     this.path = mkdtempSync(join(tmpdir(), 'infinimount-home-'));
-    for (const name of ['config', 'state', 'cache']) mkdirSync(this.at(name), { mode: 0o700 });
+    for (const name of ['config', 'state', 'cache', 'run']) mkdirSync(this.at(name), { mode: 0o700 });
     this.configFile = this.at('config', 'config.toml');
   }
 
@@ -38,6 +38,7 @@ export class Home {
       XDG_CONFIG_HOME: this.at('config'),
       XDG_STATE_HOME: this.at('state'),
       XDG_CACHE_HOME: this.at('cache'),
+      INFINIMOUNT_RUNTIME_DIR: this.at('run'),
     };
   }
 
@@ -88,7 +89,7 @@ export class Home {
       ready: 'stdout-line',
       env: this.env,
     });
-    return new MountedDrive(served, cacheDir, undefined, [mountPoint]);
+    return new MountedDrive(served, cacheDir, this.at('run'), undefined, [mountPoint]);
   }
 
   [Symbol.dispose](): void {

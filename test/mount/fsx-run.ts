@@ -17,6 +17,8 @@ export interface FsxOptions {
   readonly seed: number;
   readonly operations: number;
   readonly maxBytes: number;
+  /** Whether the mount has fallocate(2). */
+  readonly fallocates: boolean;
 }
 
 /** What the file must hold. */
@@ -55,6 +57,7 @@ class Exerciser {
   readonly #random: Random;
   readonly #model: Model;
   readonly #maxBytes: number;
+  readonly #fallocates: boolean;
   readonly #history: string[] = [];
   #path: string;
   #fd: number;
@@ -62,6 +65,7 @@ class Exerciser {
   constructor(path: string, options: FsxOptions, initial: Uint8Array) {
     this.#random = seededRandom(options.seed);
     this.#maxBytes = options.maxBytes;
+    this.#fallocates = options.fallocates;
     this.#model = new Model(initial);
     this.#path = path;
     this.#fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o644);
@@ -74,7 +78,7 @@ class Exerciser {
       [5, 'append', () => this.#append()],
       [5, 'truncate', () => this.#truncate()],
       [6, 'map', () => this.#map()],
-      [5, 'fallocate', () => this.#fallocate()],
+      [this.#fallocates ? 5 : 0, 'fallocate', () => this.#fallocate()],
       [4, 'copy', () => this.#copy()],
       [3, 'fsync', () => this.#fsync()],
       [5, 'reopen', () => this.#reopen()],

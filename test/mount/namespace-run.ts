@@ -23,13 +23,15 @@ type Act = (root: string) => unknown;
 class Wanderer {
   readonly #mount: string;
   readonly #local: string;
+  readonly #renameFlags: boolean;
   readonly #random: Random;
   readonly #history: string[] = [];
   /** Descriptors of the same file on both sides. */
   readonly #open: { readonly mount: number; readonly local: number }[] = [];
 
-  constructor(mount: string, local: string, seed: number) {
+  constructor(mount: string, local: string, seed: number, renameFlags: boolean) {
     this.#mount = mount;
+    this.#renameFlags = renameFlags;
     this.#local = local;
     this.#random = seededRandom(seed);
   }
@@ -51,8 +53,8 @@ class Wanderer {
       [1, () => this.#call('unlink', (path) => fs.unlinkSync(path))],
       [1, () => this.#call('rmdir', (path) => fs.rmdirSync(path))],
       [3, () => this.#callTwo('rename', (path, other) => fs.renameSync(path, other))],
-      [1, () => this.#renameWith(RENAME_EXCHANGE)],
-      [1, () => this.#renameWith(RENAME_NOREPLACE)],
+      [this.#renameFlags ? 1 : 0, () => this.#renameWith(RENAME_EXCHANGE)],
+      [this.#renameFlags ? 1 : 0, () => this.#renameWith(RENAME_NOREPLACE)],
       [1, () => this.#symlink()],
       [1, () => this.#callTwo('link', linkFile)],
       [1, () => this.#call('readdir', (path) => fs.readdirSync(path).sort())],
@@ -173,6 +175,13 @@ function attempt(act: Act, root: string): Answer {
   }
 }
 
-export function wander(mount: string, local: string, seed: number, count: number): void {
-  new Wanderer(mount, local, seed).run(count);
+/** `renameFlags`: whether the mount has renameat2(2) with flags. */
+export function wander(
+  mount: string,
+  local: string,
+  seed: number,
+  count: number,
+  renameFlags: boolean,
+): void {
+  new Wanderer(mount, local, seed, renameFlags).run(count);
 }

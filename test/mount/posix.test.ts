@@ -11,8 +11,9 @@ import { skipWithout } from '../support/exec.js';
 import { FsWorker, type MountedDrive, mountInfinimount } from '../support/mount/index.js';
 import { startApache } from '../support/servers/apache.js';
 import type { DavServer } from '../support/servers/server.js';
-import { MOUNT_DIFFERENCES } from './posix/differences.js';
+import { DRIVER_DIFFERENCES, MOUNT_DIFFERENCES } from './posix/differences.js';
 import { POSIX_TABLE } from './posix/table.js';
+import { DRIVERS } from './setup.js';
 
 const TABLE = new URL('./posix/table.ts', import.meta.url);
 const CASE_TIMEOUT_MS = 30_000;
@@ -57,7 +58,8 @@ function runInDirectory(parent: string): void {
 
 test('the table has at least 120 cases, and the differences are among them', () => {
   assert.ok(Object.keys(POSIX_TABLE).length >= 120);
-  for (const name of Object.keys(MOUNT_DIFFERENCES)) assert.ok(name in POSIX_TABLE, name);
+  const listed = [MOUNT_DIFFERENCES, ...Object.values(DRIVER_DIFFERENCES)];
+  for (const name of listed.flatMap(Object.keys)) assert.ok(name in POSIX_TABLE, name);
 });
 
 describe('POSIX table on a local directory', () => {
@@ -68,18 +70,20 @@ describe('POSIX table on the directory of POSIX_DIR', { skip: otherDirectory ===
   runInDirectory(otherDirectory);
 });
 
-describe('POSIX table on the mount', { skip: skipWithout('apache2', 'setpriv') }, () => {
-  const worker = new FsWorker();
-  let server: DavServer | undefined;
-  let drive: MountedDrive | undefined;
-  before(async () => {
-    server = await startApache();
-    drive = await mountInfinimount({ server });
+for (const driver of DRIVERS) {
+  describe(`POSIX table on the mount, driver ${driver}`, { skip: skipWithout('apache2', 'setpriv') }, () => {
+    const worker = new FsWorker();
+    let server: DavServer | undefined;
+    let drive: MountedDrive | undefined;
+    before(async () => {
+      server = await startApache();
+      drive = await mountInfinimount({ server, driver });
+    });
+    after(async () => {
+      worker.close();
+      await drive?.[Symbol.asyncDispose]();
+      await server?.stop();
+    });
+    runTable(worker, () => drive?.path ?? '', { ...MOUNT_DIFFERENCES, ...DRIVER_DIFFERENCES[driver] });
   });
-  after(async () => {
-    worker.close();
-    await drive?.[Symbol.asyncDispose]();
-    await server?.stop();
-  });
-  runTable(worker, () => drive?.path ?? '', MOUNT_DIFFERENCES);
-});
+}

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { waitUntil } from '../support/exec.js';
-import { DRAIN_TIMEOUT_MS, fileIs, SKIP_MOUNT, startBench } from './setup.js';
+import { DRAIN_TIMEOUT_MS, DRIVERS, fileIs, SKIP_MOUNT, startBench } from './setup.js';
 
 const FILES = 300;
 
@@ -14,112 +14,118 @@ const CREATE_FILES = `
   i=0; while [ $i -lt ${FILES} ]; do echo "content of file $i" > many/file$i.txt; i=$((i + 1)); done
   test "$(ls many | wc -l)" = ${FILES}`;
 
-describe('requests to the server', { skip: SKIP_MOUNT }, () => {
-  test('creating 300 files ends while the server hangs, and all are there later', async () => {
-    await using bench = await startBench({ rttMs: 20 });
-    // Looked at once, so that creating in it needs no answer of the server.
-    await bench.drive.fs.readdir(bench.drive.path);
-    bench.server.pause();
-    await bench.drive.sh(CREATE_FILES, [], { timeoutMs: 20_000 });
-    assert.deepEqual(
-      readdirSync(bench.server.root).filter((name) => name === 'many'),
-      [],
-    );
-    bench.server.resume();
-    await waitUntil(
-      'all 300 files to be on the server whole',
-      () =>
-        Array.from({ length: FILES }, (_, i) => i).every((i) =>
-          fileIs(bench.onServer('many', `file${i}.txt`), `content of file ${i}\n`),
-        ),
-      { timeoutMs: DRAIN_TIMEOUT_MS, intervalMs: 200 },
-    );
-    const puts = (await bench.writes('many/')).filter(
-      (entry) => entry.method === 'PUT' && (entry.status ?? 0) < 300,
-    );
-    assert.equal(puts.length, FILES);
-  });
-
-  test('a save by temporary file and rename is one conditional PUT', async () => {
-    await using bench = await startBench();
-    const { fs } = bench.drive;
-    await fs.mkdir(bench.drive.at('save'));
-    await fs.writeFile(bench.drive.at('save', 'doc.txt'), 'version 1');
-    await bench.serverHas('save/doc.txt', 'version 1');
-    // A mod_dav ETag is weak, and so no use in If-Match, while the file is younger than a second or two.
-    await waitUntil('the ETag to be strong', () => strongEtag(bench.server, 'save/doc.txt'), {
-      intervalMs: 250,
+for (const driver of DRIVERS) {
+  describe(`requests to the server, driver ${driver}`, { skip: SKIP_MOUNT }, () => {
+    test('creating 300 files ends while the server hangs, and all are there later', async () => {
+      await using bench = await startBench({ driver, rttMs: 20 });
+      // Looked at once, so that creating in it needs no answer of the server.
+      await bench.drive.fs.readdir(bench.drive.path);
+      bench.server.pause();
+      await bench.drive.sh(CREATE_FILES, [], { timeoutMs: 20_000 });
+      assert.deepEqual(
+        readdirSync(bench.server.root).filter((name) => name === 'many'),
+        [],
+      );
+      bench.server.resume();
+      await waitUntil(
+        'all 300 files to be on the server whole',
+        () =>
+          Array.from({ length: FILES }, (_, i) => i).every((i) =>
+            fileIs(bench.onServer('many', `file${i}.txt`), `content of file ${i}\n`),
+          ),
+        { timeoutMs: DRAIN_TIMEOUT_MS, intervalMs: 200 },
+      );
+      const puts = (await bench.writes('many/')).filter(
+        (entry) => entry.method === 'PUT' && (entry.status ?? 0) < 300,
+      );
+      assert.equal(puts.length, FILES);
     });
-    await bench.server.clearLog();
-    await bench.drive.sh('printf "version 2" > save/.doc.txt.tmp; mv save/.doc.txt.tmp save/doc.txt');
-    await bench.serverHas('save/doc.txt', 'version 2');
-    await bench.drive.unmount();
-    const writes = await bench.writes('save/');
-    assert.deepEqual(
-      writes.map((entry) => `${entry.method} ${entry.path.split('/').at(-1)} ${entry.status}`),
-      ['PUT doc.txt 204'],
-    );
-    assert.match(writes[0]?.headers['if-match'] ?? '', /^"/);
-    assert.deepEqual(
-      readdirSync(bench.onServer('save')).filter((name) => name !== '.DAV'),
-      ['doc.txt'],
-    );
-  });
 
-  test('a new file is one PUT that cannot overwrite another client’s', async () => {
-    await using bench = await startBench();
-    await bench.drive.fs.mkdir(bench.drive.at('new'));
-    await bench.drive.fs.writeFile(bench.drive.at('new', 'doc.txt'), 'mine');
-    await bench.serverHas('new/doc.txt', 'mine');
-    await bench.drive.unmount();
-    const puts = (await bench.writes('new/')).filter((entry) => entry.method === 'PUT');
-    assert.equal(puts.length, 1);
-    assert.equal(puts[0]?.headers['if-none-match'], '*');
-    assert.equal(puts[0]?.headers['content-length'], '4');
-  });
-
-  test('a file created and deleted at once is no request', async () => {
-    await using bench = await startBench();
-    await bench.drive.fs.mkdir(bench.drive.at('gone'));
-    await bench.drive.fs.writeFile(bench.drive.at('gone', 'kept'), 'kept');
-    await bench.serverHas('gone/kept', 'kept');
-    await bench.server.clearLog();
-    await bench.drive.sh(
-      'echo x > gone/lock; rm gone/lock; mkdir gone/dir; echo y > gone/dir/f; rm -r gone/dir',
-    );
-    await bench.drive.fs.writeFile(bench.drive.at('gone', 'last'), 'last');
-    await bench.serverHas('gone/last', 'last');
-    await bench.drive.unmount();
-    const named = (await bench.server.log()).filter((entry) => /gone\/(lock|dir)/.test(entry.path));
-    assert.deepEqual(named, []);
-  });
-
-  test('moving a directory is one MOVE', async () => {
-    await using bench = await startBench();
-    await bench.drive.sh('mkdir before; for i in $(seq 30); do echo $i > before/f$i; done');
-    await bench.serverHas('before/f30', '30\n');
-    await waitUntil('all files to be up', () => readdirSync(bench.onServer('before')).length >= 30);
-    await bench.server.clearLog();
-    await bench.drive.sh('mv before after');
-    await waitUntil('the move to be done', () => fileIs(bench.onServer('after', 'f30'), '30\n'));
-    await bench.drive.unmount();
-    const writes = (await bench.writes('before')).map((entry) => entry.method);
-    assert.deepEqual(writes, ['MOVE']);
-    assert.deepEqual(await bench.writes('after/'), []);
-  });
-
-  test('removing a full directory asks for less than its files', async () => {
-    await using bench = await startBench();
-    await bench.drive.sh('mkdir -p full/sub; for i in $(seq 30); do echo $i > full/sub/f$i; done');
-    await waitUntil('all files to be up', () => fileIs(bench.onServer('full/sub/f30'), '30\n'), {
-      timeoutMs: 60_000,
+    test('a save by temporary file and rename is one conditional PUT', async () => {
+      await using bench = await startBench({ driver });
+      const { fs } = bench.drive;
+      await fs.mkdir(bench.drive.at('save'));
+      await fs.writeFile(bench.drive.at('save', 'doc.txt'), 'version 1');
+      await bench.serverHas('save/doc.txt', 'version 1');
+      // A mod_dav ETag is weak, and so no use in If-Match, while the file is younger than a second or two.
+      await waitUntil('the ETag to be strong', () => strongEtag(bench.server, 'save/doc.txt'), {
+        intervalMs: 250,
+      });
+      await bench.server.clearLog();
+      await bench.drive.sh('printf "version 2" > save/.doc.txt.tmp; mv save/.doc.txt.tmp save/doc.txt');
+      await bench.serverHas('save/doc.txt', 'version 2');
+      await bench.drive.unmount();
+      const writes = await bench.writes('save/');
+      assert.deepEqual(
+        writes.map((entry) => `${entry.method} ${entry.path.split('/').at(-1)} ${entry.status}`),
+        ['PUT doc.txt 204'],
+      );
+      assert.match(writes[0]?.headers['if-match'] ?? '', /^"/);
+      assert.deepEqual(
+        readdirSync(bench.onServer('save')).filter((name) => name !== '.DAV'),
+        ['doc.txt'],
+      );
     });
-    await bench.drive.sh('rm -r full');
-    await waitUntil('the server to have none of it', () => !readdirSync(bench.server.root).includes('full'), {
-      timeoutMs: 60_000,
+
+    test('a new file is one PUT that cannot overwrite another client’s', async () => {
+      await using bench = await startBench({ driver });
+      await bench.drive.fs.mkdir(bench.drive.at('new'));
+      await bench.drive.fs.writeFile(bench.drive.at('new', 'doc.txt'), 'mine');
+      await bench.serverHas('new/doc.txt', 'mine');
+      await bench.drive.unmount();
+      const puts = (await bench.writes('new/')).filter((entry) => entry.method === 'PUT');
+      assert.equal(puts.length, 1);
+      assert.equal(puts[0]?.headers['if-none-match'], '*');
+      assert.equal(puts[0]?.headers['content-length'], '4');
+    });
+
+    test('a file created and deleted at once is no request', async () => {
+      await using bench = await startBench({ driver });
+      await bench.drive.fs.mkdir(bench.drive.at('gone'));
+      await bench.drive.fs.writeFile(bench.drive.at('gone', 'kept'), 'kept');
+      await bench.serverHas('gone/kept', 'kept');
+      await bench.server.clearLog();
+      await bench.drive.sh(
+        'echo x > gone/lock; rm gone/lock; mkdir gone/dir; echo y > gone/dir/f; rm -r gone/dir',
+      );
+      await bench.drive.fs.writeFile(bench.drive.at('gone', 'last'), 'last');
+      await bench.serverHas('gone/last', 'last');
+      await bench.drive.unmount();
+      const named = (await bench.server.log()).filter((entry) => /gone\/(lock|dir)/.test(entry.path));
+      assert.deepEqual(named, []);
+    });
+
+    test('moving a directory is one MOVE', async () => {
+      await using bench = await startBench({ driver });
+      await bench.drive.sh('mkdir before; for i in $(seq 30); do echo $i > before/f$i; done');
+      await bench.serverHas('before/f30', '30\n');
+      await waitUntil('all files to be up', () => readdirSync(bench.onServer('before')).length >= 30);
+      await bench.server.clearLog();
+      await bench.drive.sh('mv before after');
+      await waitUntil('the move to be done', () => fileIs(bench.onServer('after', 'f30'), '30\n'));
+      await bench.drive.unmount();
+      const writes = (await bench.writes('before')).map((entry) => entry.method);
+      assert.deepEqual(writes, ['MOVE']);
+      assert.deepEqual(await bench.writes('after/'), []);
+    });
+
+    test('removing a full directory asks for less than its files', async () => {
+      await using bench = await startBench({ driver });
+      await bench.drive.sh('mkdir -p full/sub; for i in $(seq 30); do echo $i > full/sub/f$i; done');
+      await waitUntil('all files to be up', () => fileIs(bench.onServer('full/sub/f30'), '30\n'), {
+        timeoutMs: 60_000,
+      });
+      await bench.drive.sh('rm -r full');
+      await waitUntil(
+        'the server to have none of it',
+        () => !readdirSync(bench.server.root).includes('full'),
+        {
+          timeoutMs: 60_000,
+        },
+      );
     });
   });
-});
+}
 
 async function strongEtag(
   server: { readonly url: string; readonly user: string; readonly password: string },

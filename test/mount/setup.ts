@@ -5,7 +5,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run, sh, skipWithout, waitUntil } from '../support/exec.js';
-import { type MountedDrive, type MountOptions, mountInfinimount } from '../support/mount/index.js';
+import {
+  type Driver,
+  type MountedDrive,
+  type MountOptions,
+  mountInfinimount,
+} from '../support/mount/index.js';
 import { type LatencyProxy, startLatencyProxy } from '../support/proxy/latency.js';
 import { startApache } from '../support/servers/apache.js';
 import type { AccessLogEntry, DavServer } from '../support/servers/server.js';
@@ -14,6 +19,11 @@ export const PROJECT = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
 
 /** False where the mount tests can run, else the reason to skip them. */
 export const SKIP_MOUNT = skipWithout('apache2', 'setpriv', 'umount');
+
+/** What the mount tests run on, one after the other; `TEST_DRIVER` names one of them alone. */
+export const DRIVERS: readonly Driver[] = (['kernel', 'fuse-native'] as const).filter(
+  (driver) => (process.env.TEST_DRIVER ?? driver) === driver,
+);
 
 /** How long the background work of a test may take until it counts as failed. */
 export const DRAIN_TIMEOUT_MS = 120_000;
@@ -40,11 +50,18 @@ export class Bench {
   readonly server: DavServer;
   readonly drive: MountedDrive;
   readonly proxy: LatencyProxy | undefined;
+  readonly #driver: Driver | undefined;
 
-  constructor(server: DavServer, drive: MountedDrive, proxy: LatencyProxy | undefined) {
+  constructor(
+    server: DavServer,
+    drive: MountedDrive,
+    proxy: LatencyProxy | undefined,
+    driver: Driver | undefined,
+  ) {
     this.server = server;
     this.drive = drive;
     this.proxy = proxy;
+    this.#driver = driver;
   }
 
   /** A path in the server's own directory. */
@@ -66,7 +83,8 @@ export class Bench {
 
   /** Another mount of the same server with an empty cache. */
   secondMount(options: Partial<MountOptions> = {}): Promise<MountedDrive> {
-    return mountInfinimount({ server: this.server, ...options });
+    const driver = this.#driver === undefined ? {} : { driver: this.#driver };
+    return mountInfinimount({ server: this.server, ...driver, ...options });
   }
 
   /** The requests that change something on the server, below `path`. */
@@ -109,7 +127,7 @@ export async function startBench(options: BenchOptions = {}): Promise<Bench> {
     }
     const target = { ...server, url: proxy === undefined ? server.url : throughPort(server.url, proxy.port) };
     const drive = await mountInfinimount({ server: target, ...mountOptions });
-    return new Bench(server, drive, proxy);
+    return new Bench(server, drive, proxy, mountOptions.driver);
   } catch (error) {
     await proxy?.stop();
     await server.stop();

@@ -1,5 +1,7 @@
 /** The documented differences between the mount and a local file system. */
 
+import type { Driver } from '../../support/mount/index.js';
+
 const DIRECTORY_NLINK = 'directories have 1 link, which tells find(1) that subdirectories are not counted';
 
 /**
@@ -18,4 +20,24 @@ export const MOUNT_DIFFERENCES: Readonly<Record<string, string>> = {
   'sparse: a hole takes no blocks': 'blocks follow from the size: a file on the server has no holes',
   'names: bytes that are not UTF-8': 'WebDAV names are URLs of UTF-8 text',
   'names: ".DAV" and ".davfs.tmp" files': 'mod_dav keeps these names for itself',
+};
+
+const NO_RENAME_FLAGS = 'libfuse 2 knows no RENAME2: the kernel answers EINVAL to every flag';
+const MILLISECONDS = 'fuse-native keeps whole milliseconds since 1970';
+
+/** Those of one driver alone, besides {@link MOUNT_DIFFERENCES}. */
+export const DRIVER_DIFFERENCES: Readonly<Record<Driver, Readonly<Record<string, string>>>> = {
+  kernel: {},
+  'fuse-native': {
+    'renameat2: NOREPLACE to a free name': NO_RENAME_FLAGS,
+    'renameat2: EXCHANGE of two files': NO_RENAME_FLAGS,
+    'renameat2: EXCHANGE of a file and a full directory': NO_RENAME_FLAGS,
+    'renameat2: EXCHANGE across directories': NO_RENAME_FLAGS,
+    'utimes: nanoseconds are kept': MILLISECONDS,
+    'utimes: of a directory': MILLISECONDS,
+    'utimes: of a symlink itself': MILLISECONDS,
+    'utimes: UTIME_OMIT leaves a time, UTIME_NOW sets it':
+      'libfuse 2 leaves out a change of only one of the two times, and says that it went well',
+    'utimes: before 1970 and after 2038': MILLISECONDS,
+  },
 };

@@ -20,8 +20,12 @@ export interface UserIds {
   readonly gid: number;
 }
 
+/** `--driver` of the command line. */
+export type Driver = 'kernel' | 'fuse-native';
+
 export interface MountOptions {
   readonly server: MountTarget;
+  readonly driver?: Driver;
   /** Kept after the unmount when given; a new one, removed with the drive, when absent. */
   readonly cacheDir?: string;
   readonly mountPoint?: string;
@@ -44,14 +48,22 @@ export const INFINIMOUNT: readonly string[] = [
 export class MountedDrive {
   readonly path: string;
   readonly cacheDir: string;
+  readonly runtimeDir: string;
   readonly #served: ServedMount;
   readonly #worker: FsWorker;
   readonly #user: UserIds | undefined;
   readonly #remove: readonly string[];
 
-  constructor(served: ServedMount, cacheDir: string, user: UserIds | undefined, remove: readonly string[]) {
+  constructor(
+    served: ServedMount,
+    cacheDir: string,
+    runtimeDir: string,
+    user: UserIds | undefined,
+    remove: readonly string[],
+  ) {
     this.path = served.mountPoint;
     this.cacheDir = cacheDir;
+    this.runtimeDir = runtimeDir;
     this.#served = served;
     this.#user = user;
     this.#worker = new FsWorker(user ?? {});
@@ -134,21 +146,25 @@ export async function mountInfinimount(options: MountOptions): Promise<MountedDr
     mkdirSync(mountPoint);
     give(mountPoint);
   }
+  const runtimeDir = join(home, 'run');
+  mkdirSync(runtimeDir, { mode: 0o700 });
+  give(runtimeDir);
   try {
     const served = await serveMount({
       argv: [
         ...INFINIMOUNT,
         ...['mount', options.server.url, mountPoint, '--user', options.server.user],
         ...['--password-file', passwordFile, '--cache-dir', cacheDir],
+        ...(options.driver === undefined ? [] : ['--driver', options.driver]),
         ...(options.args ?? []),
       ],
       mountPoint,
       ready: 'stdout-line',
-      ...(options.env === undefined ? {} : { env: options.env }),
+      env: { INFINIMOUNT_RUNTIME_DIR: runtimeDir, ...options.env },
       ...options.asUser,
       ...(options.readyTimeoutMs === undefined ? {} : { readyTimeoutMs: options.readyTimeoutMs }),
     });
-    return new MountedDrive(served, cacheDir, options.asUser, [home]);
+    return new MountedDrive(served, cacheDir, runtimeDir, options.asUser, [home]);
   } catch (error) {
     rmSync(home, { recursive: true, force: true, maxRetries: 3 });
     throw error;

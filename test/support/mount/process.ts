@@ -4,6 +4,7 @@
  */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { missingCommands, waitUntil } from '../exec.js';
 import { abortConnection, findMount, forceUnmount, removeMountPoint } from './mountinfo.js';
 
@@ -118,6 +119,12 @@ export class ServedMount {
     this.#child.kill(signal);
   }
 
+  /** SIGKILL to the processes that the program has started, which may keep its mount, and to itself. */
+  #killAll(): void {
+    for (const pid of this.#status === undefined ? childrenOf(this.pid) : []) killQuietly(pid);
+    this.kill('SIGKILL');
+  }
+
   /** The program's end, or undefined when it does not come within `timeoutMs`. */
   async waitExit(timeoutMs = this.#spec.stopTimeoutMs ?? STOP_TIMEOUT_MS): Promise<ExitStatus | undefined> {
     let timer: NodeJS.Timeout | undefined;
@@ -129,9 +136,9 @@ export class ServedMount {
     return status;
   }
 
-  /** Kills the program at once and takes the dead mount away. */
+  /** Kills the program and whoever would start it again at once, and takes the dead mount away. */
   async crash(): Promise<void> {
-    this.kill('SIGKILL');
+    this.#killAll();
     await this.waitExit();
     await forceUnmount(this.mountPoint);
   }
@@ -154,7 +161,7 @@ export class ServedMount {
     await forceUnmount(this.mountPoint);
     if (this.#status === undefined) {
       if (minor !== undefined) await abortConnection(minor);
-      this.kill('SIGKILL');
+      this.#killAll();
       await this.waitExit(5_000);
     }
     removeMountPoint(this.mountPoint);
@@ -163,7 +170,7 @@ export class ServedMount {
 
   /** The last resort when this process ends: no waiting possible. */
   abandon(): void {
-    this.kill('SIGKILL');
+    this.#killAll();
     if (findMount(this.mountPoint) !== undefined) {
       spawnSync('umount', ['-l', '-c', this.mountPoint], { timeout: 5_000 });
     }
@@ -179,6 +186,25 @@ export async function serveMount(spec: ServeSpec): Promise<ServedMount> {
   } catch (error) {
     await served.clear();
     throw error;
+  }
+}
+
+/** The processes that another one has started and that still run (proc_pid_task(5)). */
+export function childrenOf(pid: number): readonly number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  } catch {
+    // It has ended.
+    return [];
+  }
+}
+
+/** SIGKILL to a process that may have ended. */
+export function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended.
   }
 }
 

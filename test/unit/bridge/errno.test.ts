@@ -5,9 +5,10 @@ import { ContentError } from '../../../src/content/index.js';
 import { FuseError } from '../../../src/fuse/index.js';
 import { RemoteError, type RemoteErrorCode, type RemotePath } from '../../../src/remote/index.js';
 import { StateError } from '../../../src/state/index.js';
+import { SyncError } from '../../../src/sync/index.js';
 import { VfsError } from '../../../src/vfs/index.js';
 
-const LIVE = new AbortController().signal;
+const LIVE = new AbortController();
 
 function remote(code: RemoteErrorCode): RemoteError {
   return new RemoteError(code, 'x', { method: 'GET', path: '/a' as RemotePath, outcome: 'none' });
@@ -46,6 +47,11 @@ describe('errno', () => {
     for (const [code, errno] of Object.entries(table)) {
       assert.deepEqual(judge(remote(code as RemoteErrorCode), LIVE), { errno, severity: 'answer' }, code);
     }
+  });
+
+  test('of a wait for the server while uploads are paused, or when the daemon ends', () => {
+    assert.deepEqual(judge(new SyncError('paused', 'x'), LIVE), { errno: 'EAGAIN', severity: 'answer' });
+    assert.deepEqual(judge(new SyncError('stopping', 'x'), LIVE), { errno: 'EIO', severity: 'answer' });
   });
 
   test('of the file system is its own code', () => {
@@ -90,9 +96,9 @@ describe('errno', () => {
   });
 
   test('of an interrupted wait is EINTR, but a decision stays what it is', () => {
-    const aborted = AbortSignal.abort();
+    const aborted = { signal: AbortSignal.abort() };
     assert.equal(judge(remote('timeout'), aborted).errno, 'EINTR');
-    assert.equal(judge(aborted.reason, aborted).errno, 'EINTR');
+    assert.equal(judge(aborted.signal.reason, aborted).errno, 'EINTR');
     assert.equal(judge(new VfsError('ENOENT', 'x'), aborted).errno, 'ENOENT');
   });
 });

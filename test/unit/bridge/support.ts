@@ -10,7 +10,6 @@ export function contextOf(fields: Partial<RequestContext> = {}): RequestContext 
     gid: 1001,
     pid: 4242,
     unique: 2,
-    opcode: 1,
     resent: false,
     signal: new AbortController().signal,
     ...fields,

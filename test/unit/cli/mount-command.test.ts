@@ -10,8 +10,10 @@ import type { CloseReason, RunningDaemon } from '../../../src/daemon/index.js';
 function daemonThatEnds(reason: CloseReason, pendingUploads = 0): RunningDaemon {
   return {
     closed: Promise.resolve(reason),
+    continuity: { takeovers: 0, lastTakeoverMs: undefined, keeper: 'none', keeperPid: undefined },
     flush: async () => undefined,
     reload: () => undefined,
+    handOver: () => Promise.reject(new Error('not in these tests')),
     stop: async () => ({ pendingUploads }),
   };
 }

@@ -13,7 +13,7 @@ import {
 import { environmentName, OPTION_NAMES, optionSpec } from '../../../src/config/options.js';
 import { type OptionTexts, resolveOptions } from '../../../src/config/sources.js';
 
-const common = { group: 'Mount', help: 'help' } as const;
+const common = { group: 'Mount', applies: 'live', help: 'help' } as const;
 
 function check<T>(spec: OptionSpec<T>, good: Readonly<Record<string, T>>, bad: readonly string[]): void {
   for (const [text, value] of Object.entries(good)) assert.deepEqual(spec.parse(text), { value }, text);

@@ -281,6 +281,52 @@ for (const { title, create } of IMPLEMENTATIONS) {
       store.release(a);
     });
 
+    test('what is kept is evicted by nobody but by its name', async () => {
+      const [kept, other] = [1, 2] as Ino[] as [Ino, Ino];
+      store.keep((ino) => ino === kept);
+      for (const ino of [kept, other]) {
+        store.acquireClean(ino, V1).fill(0, bytes('0123456789'));
+        store.release(ino);
+      }
+      // One that is under way may have begun before the release.
+      await store.evict();
+      await store.evict();
+      assert.deepEqual(store.cleanFiles(), [kept]);
+      assert.equal(store.evictFile(kept), 10);
+      assert.equal(store.evictFile(kept), 0);
+      assert.deepEqual(store.cleanFiles(), []);
+    });
+
+    test('a body in use or staged is not evicted by its name', () => {
+      store.acquireClean(INO, V1).fill(0, bytes('01234'));
+      assert.equal(store.evictFile(INO), 0);
+      store.createStaged(2 as Ino);
+      store.release(2 as Ino);
+      assert.equal(store.evictFile(2 as Ino), 0);
+      assert.deepEqual(store.stagedFiles(), [2]);
+      store.release(INO);
+      assert.equal(store.evictFile(INO), 5);
+    });
+
+    test('room is made by what may go, as far as that reaches', async () => {
+      store.acquireClean(INO, V1).fill(0, bytes('0123456789'));
+      assert.equal(await store.makeRoom(5), true);
+      assert.equal(await store.makeRoom(6), false);
+      store.release(INO);
+      assert.equal(await store.makeRoom(6), true);
+      assert.equal(store.stats().cleanBytes, 0);
+      assert.equal(await store.makeRoom(16), false);
+    });
+
+    test('what is here of a version is known without taking a use', () => {
+      assert.equal(store.presentBytes(INO, V1), 0);
+      store.acquireClean(INO, V1).fill(2, bytes('234'));
+      assert.equal(store.presentBytes(INO, V1), 3);
+      store.release(INO);
+      assert.equal(store.presentBytes(INO, V1), 3);
+      assert.equal(store.presentBytes(INO, V2), 0);
+    });
+
     test('syncs', async () => {
       store.createStaged(INO).writeSync(bytes('x'), 0);
       await store.syncAll();

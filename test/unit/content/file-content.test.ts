@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -205,8 +206,32 @@ describe('content on disk', () => {
     const paths = files('clean').sort();
     truncateSync(paths[0] as string, 3);
     rmSync(paths[1] as string);
-    assert.deepEqual(await store.verify(), { checkedFiles: 3, checkedBytes: 10, damagedFiles: 2 });
+    assert.deepEqual(await store.verify(), {
+      checkedFiles: 3,
+      checkedBytes: 10,
+      damagedFiles: 2,
+      damagedStaged: [],
+    });
     assert.equal(store.stats().cleanFiles, 2);
+  });
+
+  test('verify names damaged staged files and keeps them', async () => {
+    for (const ino of [1, 2, 3, 4] as Ino[]) {
+      store.createStaged(ino).writeSync(bytes('0123456789'), 0);
+      if (ino !== 4) store.release(ino);
+    }
+    const paths = files('staged').sort();
+    truncateSync(paths[0] as string, 3);
+    rmSync(paths[1] as string);
+    const report = await store.verify({ stagedSize: () => 10 });
+    assert.deepEqual(report, { checkedFiles: 3, checkedBytes: 10, damagedFiles: 0, damagedStaged: [1, 2] });
+    assert.equal(files('staged').length, 3);
+  });
+
+  test('verify stops when it is called off', async () => {
+    fillWhole(1 as Ino);
+    await assert.rejects(store.verify({ signal: AbortSignal.abort(new Error('enough')) }), /enough/);
+    assert.equal(store.stats().cleanFiles, 1);
   });
 
   describe('reconcile', () => {
@@ -289,6 +314,17 @@ describe('content on disk', () => {
       assert.equal(report.deletedClean, 2);
       assert.equal(files('clean').length, 1);
       assert.equal(store.stats().cleanFiles, 1);
+    });
+
+    test('files that lie where another rule put them are found', async () => {
+      store.createStaged(INO).writeSync(bytes('kept'), 0);
+      store.release(INO);
+      const [there = ''] = files('staged');
+      mkdirSync(join(dir, 'staged', 'elsewhere'));
+      renameSync(there, join(dir, 'staged', 'elsewhere', String(INO)));
+      reopen();
+      assert.deepEqual(files('staged'), [there]);
+      assert.equal(store.acquireStaged(INO).size, 4);
     });
 
     test('an entry without its file is forgotten', async () => {

@@ -4,10 +4,10 @@ import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { AuthError, type AuthHeaders, FileTokenStore } from '../../../src/auth/index.js';
+import { AuthError, type AuthHeaders, type AuthProvider, FileTokenStore } from '../../../src/auth/index.js';
 import { Secret, silentLog, type Timer, UserError } from '../../../src/base/index.js';
 import type { BasicLogin, CredentialSource, OAuth2Login } from '../../../src/config/index.js';
-import { LiveAuth } from '../../../src/daemon/live-auth.js';
+import { LiveAuth, type Verdict } from '../../../src/daemon/live-auth.js';
 import { waitUntil } from '../../support/exec.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
@@ -37,6 +37,10 @@ class Source implements CredentialSource {
     return { credentials: this.now, rest: undefined };
   }
 
+  async write() {
+    return { writtenTo: [], notes: [] };
+  }
+
   /** As an editor does. */
   save(login: BasicLogin | UserError): void {
     this.now = login;
@@ -57,11 +61,26 @@ class CountingClock extends ManualClock {
   }
 }
 
-function make(source: CredentialSource | undefined) {
+/** Passwords as the server sees them, and what it was asked with. */
+class Server {
+  readonly accepted = new Set(['old']);
+  readonly asked: string[] = [];
+  isDown = false;
+
+  readonly prove = async (provider: AuthProvider): Promise<Verdict> => {
+    const password = passwordIn(await provider.authorize(REQUEST));
+    this.asked.push(password);
+    if (this.isDown) return { kind: 'unreachable', error: new UserError('unreachable', 'Cannot reach it') };
+    if (this.accepted.has(password)) return { kind: 'accepted' };
+    return { kind: 'refused', error: new UserError('unauthorized', 'Cannot log in') };
+  };
+}
+
+function make(source: CredentialSource | undefined, server?: Server) {
   const clock = new CountingClock();
   const auth = new LiveAuth(
     { credentials: login('old'), rest: undefined, source },
-    { clock, log: silentLog, ca: undefined },
+    { clock, log: silentLog, ca: undefined, ...(server === undefined ? {} : { prove: server.prove }) },
   );
   let renewals = 0;
   auth.onRenewed = () => {
@@ -71,8 +90,23 @@ function make(source: CredentialSource | undefined) {
 }
 
 async function passwordOf(auth: LiveAuth): Promise<string> {
-  const { authorization = '' }: AuthHeaders = await auth.authorize(REQUEST);
+  return passwordIn(await auth.authorize(REQUEST));
+}
+
+function passwordIn({ authorization = '' }: AuthHeaders): string {
   return Buffer.from(authorization.replace('Basic ', ''), 'base64').toString().replace('me:', '');
+}
+
+/** The server carried out a request: the credentials are good. */
+async function accept(auth: LiveAuth): Promise<AuthHeaders> {
+  const sent = await auth.authorize(REQUEST);
+  auth.onAccepted(sent);
+  return sent;
+}
+
+/** Lets what was begun go on, without moving the clock. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
 describe('credentials that change', () => {
@@ -176,6 +210,7 @@ describe('credentials that change', () => {
     const source: CredentialSource = {
       files: [credentials.tokenFile],
       read: async () => ({ credentials, rest: undefined }),
+      write: async () => ({ writtenTo: [], notes: [] }),
     };
     const auth = new LiveAuth(
       { credentials, rest: undefined, source },
@@ -185,6 +220,7 @@ describe('credentials that change', () => {
     auth.onRenewed = () => {
       renewals += 1;
     };
+    auth.watch();
     await assert.rejects(async () => auth.authorize(REQUEST), AuthError);
     // A login takes longer than a look at the file.
     await stat(credentials.tokenFile).catch(() => undefined);
@@ -207,5 +243,158 @@ describe('credentials that change', () => {
     const { auth, clock } = make(undefined);
     assert.equal(await auth.onUnauthorized(REQUEST, await auth.authorize(REQUEST)), false);
     assert.equal(clock.pending, 0);
+  });
+});
+
+describe('credentials that are tried before they are taken up', () => {
+  test('a file that changes is noticed without a refusal: what the server takes is taken up', async () => {
+    const source = new Source();
+    const server = new Server();
+    const { auth, clock, renewals } = make(source, server);
+    auth.watch();
+    await accept(auth);
+    await waitUntil('the first look at the file', () => clock.pending > 0);
+    server.accepted.add('new');
+    source.save(login('new'));
+    await waitUntil('the renewal', async () => {
+      await clock.advance(1_000);
+      return renewals() === 1;
+    });
+    assert.equal(await passwordOf(auth), 'new');
+    assert.deepEqual(server.asked, ['new']);
+    assert.equal(auth.status.state, 'accepted');
+    auth.close();
+  });
+
+  test('what the server refuses does not replace what works, and is tried again, ever more seldom', async () => {
+    const source = new Source();
+    const server = new Server();
+    const { auth, clock, renewals } = make(source, server);
+    await accept(auth);
+    source.now = login('new');
+    assert.equal((await auth.reload()).kind, 'refused');
+    assert.equal(await passwordOf(auth), 'old');
+    for (const [afterMs, tries] of [
+      [29_000, 1],
+      [1_000, 2],
+      [59_000, 2],
+      [1_000, 3],
+    ] as const) {
+      await clock.advance(afterMs);
+      await waitUntil('the tries', () => server.asked.length >= tries);
+      await auth.exclusively(settle);
+      assert.equal(server.asked.length, tries);
+    }
+    server.accepted.add('new');
+    await clock.advance(120_000);
+    await waitUntil('the renewal', async () => (await passwordOf(auth)) === 'new');
+    assert.equal(renewals(), 2, 'once for the order to read again, once for the renewal');
+    auth.close();
+  });
+
+  test('the tries end', async () => {
+    const source = new Source();
+    const server = new Server();
+    const { auth, clock } = make(source, server);
+    source.now = login('never');
+    await auth.reload();
+    for (let minutes = 0; minutes < 120; minutes += 1) {
+      await clock.advance(60_000);
+      await auth.exclusively(settle);
+    }
+    assert.ok(server.asked.length < 12, `${server.asked.length} wrong tries`);
+    assert.equal(await passwordOf(auth), 'old');
+    auth.close();
+  });
+
+  test('when the present ones are refused, those that were not taken yet take their place', async () => {
+    const source = new Source();
+    const server = new Server();
+    const { auth, clock } = make(source, server);
+    await accept(auth);
+    source.now = login('new');
+    assert.equal((await auth.reload()).kind, 'refused');
+    await clock.advance(6_000);
+    assert.equal(await auth.onUnauthorized(REQUEST, await auth.authorize(REQUEST)), true);
+    assert.equal(await passwordOf(auth), 'new');
+    auth.close();
+  });
+
+  test('a server that cannot be reached says nothing: what works stays', async () => {
+    const source = new Source();
+    const server = new Server();
+    server.isDown = true;
+    const { auth } = make(source, server);
+    source.now = login('new');
+    assert.equal((await auth.reload()).kind, 'unreachable');
+    assert.equal(await passwordOf(auth), 'old');
+    auth.close();
+  });
+
+  test('a file that cannot be used changes nothing', async () => {
+    const source = new Source();
+    const server = new Server();
+    const { auth } = make(source, server);
+    source.now = new UserError('config-file', 'Cannot use the configuration file: it is half written');
+    assert.equal((await auth.reload()).kind, 'unusable');
+    source.now = login('new', 'you');
+    assert.equal((await auth.reload()).kind, 'unusable');
+    assert.equal(await passwordOf(auth), 'old');
+    assert.deepEqual(server.asked, []);
+    auth.close();
+  });
+});
+
+describe('a refusal of what worked', () => {
+  test('requests wait a moment; new credentials send them on their way', async () => {
+    const server = new Server();
+    const { auth } = make(undefined, server);
+    const sent = await accept(auth);
+    const refused = auth.onUnauthorized(REQUEST, sent);
+    await settle();
+    const later = Promise.resolve(auth.authorize(REQUEST));
+    await auth.exclusively(async () => auth.takeUp({ credentials: login('new'), rest: undefined }, true));
+    assert.equal(await refused, true);
+    assert.equal(passwordIn(await later), 'new');
+    assert.equal(auth.status.state, 'accepted');
+    auth.close();
+  });
+
+  test('a single wrong answer of the server costs two seconds and no error', async () => {
+    const server = new Server();
+    const { auth, clock } = make(undefined, server);
+    const refused = auth.onUnauthorized(REQUEST, await accept(auth));
+    await settle();
+    await clock.advance(2_000);
+    assert.equal(await refused, true);
+    assert.equal(auth.status.state, 'accepted');
+    auth.close();
+  });
+
+  test('the wait ends: requests fail, those that come later at once, and the server is asked no more', async () => {
+    const server = new Server();
+    server.accepted.clear();
+    const { auth, clock } = make(undefined, server);
+    const sent = await accept(auth);
+    const refused = auth.onUnauthorized(REQUEST, sent);
+    await settle();
+    const waiting = assert.rejects(async () => auth.authorize(REQUEST), AuthError);
+    await clock.advance(15_000);
+    assert.equal(await refused, false);
+    await waiting;
+    assert.equal(await auth.onUnauthorized(REQUEST, await auth.authorize(REQUEST)), false);
+    assert.deepEqual(server.asked, ['old']);
+    assert.equal(auth.status.state, 'refused');
+    auth.close();
+  });
+
+  test('an answer to a request of before says nothing of the credentials of now', async () => {
+    const { auth } = make(undefined, new Server());
+    const sent = await accept(auth);
+    await auth.exclusively(async () => auth.takeUp({ credentials: login('new'), rest: undefined }, false));
+    auth.onAccepted(sent);
+    assert.equal(auth.status.state, 'untried');
+    assert.equal(await auth.onUnauthorized(REQUEST, sent), true, 'a request of before is worth another try');
+    auth.close();
   });
 });

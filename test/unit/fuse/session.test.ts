@@ -55,7 +55,7 @@ describe('errors', () => {
 
   test('values that a request cannot have', async () => {
     const touched: string[] = [];
-    const handlers = new Proxy<FuseHandlers>({}, { get: (_, name) => () => void touched.push(String(name)) });
+    const handlers = new Proxy<FuseHandlers>({}, { get: (_, name) => (name === 'answered' ? () => {} : () => void touched.push(String(name))) });
     const huge = 2n ** 53n;
     await withSession(handlers, async ({ kernel, session }) => {
       const rows: readonly (readonly [string, number | bigint, Buffer, keyof typeof ERRNO])[] = [
@@ -344,7 +344,7 @@ describe('malformed messages', () => {
     {},
     {
       get: (_, name) =>
-        name === 'forget' || name === 'destroy'
+        name === 'forget' || name === 'destroy' || name === 'answered'
           ? () => {}
           : () => {
               throw new FuseError('EPERM');

@@ -331,6 +331,25 @@ for (const { title, create } of IMPLEMENTATIONS) {
       assert.deepEqual(store.getMeta('capabilities'), { ranges: true, list: [1, 'x', null] });
       assert.equal(store.getMeta('gone'), undefined);
       assert.throws(() => store.setMeta('state:ino', 5), isError('misuse'));
+      assert.throws(() => store.transact((tx) => tx.setMeta('state:ino', 5)), isError('misuse'));
+    });
+
+    test('values of a transaction are committed with it, or not at all', async () => {
+      harness.store.transact((tx) => {
+        tx.setMeta('list', [1]);
+        assert.deepEqual(tx.getMeta('list'), [1]);
+        tx.setMeta('list', [...(tx.getMeta('list') as number[]), 2]);
+      });
+      assert.throws(() =>
+        harness.store.transact((tx) => {
+          tx.setMeta('list', []);
+          throw new Error('no');
+        }),
+      );
+      const store = await harness.restart();
+      assert.deepEqual(store.getMeta('list'), [1, 2]);
+      store.transact((tx) => tx.setMeta('list', undefined));
+      assert.equal(store.getMeta('list'), undefined);
     });
 
     test('listeners hear of each commit once, with the changed nodes', () => {

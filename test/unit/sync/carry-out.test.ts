@@ -2,31 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Ino } from '../../../src/base/index.js';
-import { type FakeRemoteOptions, type FakeVerb, scriptedFaults } from '../../support/fake-remote.js';
+import { type FakeVerb, scriptedFaults } from '../../support/fake-remote.js';
 import { quiesce } from '../../support/manual-clock.js';
 import { Gate } from './gate.js';
-import { remote, World } from './world.js';
+import { inoOf, makeWorld, remote, type World } from './world.js';
 
 const MINUTE_MS = 60_000;
 const READS: readonly FakeVerb[] = ['list', 'read', 'quota', 'probe'];
-
-async function makeWorld(
-  files: Record<string, string | Uint8Array> = {},
-  options: Partial<FakeRemoteOptions> = {},
-): Promise<World> {
-  const world = new World(() => 0.5, options);
-  for (const [path, content] of Object.entries(files)) world.server.writeDirect(remote(path), content);
-  await world.refreshAll();
-  world.server.clearLog();
-  return world;
-}
-
-function inoOf(world: World, path: string): Ino {
-  const ino = world.ino(path);
-  assert(ino !== undefined, `no ${path}`);
-  return ino;
-}
 
 /** Changes and single looks, with the condition of writes: `write /a if any`. */
 const requests = (world: World) =>

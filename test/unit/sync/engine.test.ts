@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { VfsError } from '../../../src/vfs/index.js';
-import { remote, World } from './world.js';
+import { makeWorld, remote, World } from './world.js';
 
 async function settle(world: World, ms = 2_000): Promise<void> {
   await world.clock.advance(ms);
@@ -11,14 +11,6 @@ async function settle(world: World, ms = 2_000): Promise<void> {
 }
 
 /** A world whose root is listed and that forgets what it asked so far. */
-async function makeWorld(files: Record<string, string> = {}): Promise<World> {
-  const world = new World();
-  for (const [path, text] of Object.entries(files)) world.server.writeDirect(remote(path), text);
-  await world.refreshAll();
-  world.server.clearLog();
-  return world;
-}
-
 const changes = (world: World) =>
   world.server.log
     .filter((entry) => !['list', 'stat', 'read', 'quota', 'probe'].includes(entry.verb))
@@ -218,6 +210,36 @@ describe('upward', () => {
     world.vfs.files.release(fh);
     await settle(world);
     assert.equal(world.engine.pendingCount(), 0);
+  });
+
+  test('what a copy brought to the server is clean after SIGKILL, with the size that it has there', async () => {
+    const world = await makeWorld();
+    const { parent, name } = world.split('/log');
+    const open = { writable: true, append: false, truncate: false };
+    const caller = { uid: 0, gid: 0 };
+    const { fh } = await world.vfs.names.create(parent, name, { mode: 0o644, caller, open, exclusive: true });
+    await world.vfs.files.write(fh, Buffer.from('so far'), 0);
+    await settle(world, 40_000);
+    assert.deepEqual(world.server.textTree(), { '/log': 'so far' });
+    world.restart();
+    await settle(world, 1_000);
+    assert.equal(world.content.stats().stagedFiles, 0);
+    assert.equal(await world.engine.evict(), 6);
+    assert.equal(await world.read('/log'), 'so far');
+    assert.equal(world.engine.pendingCount(), 0);
+  });
+
+  test('of such a file that the disk has lost the server has all', async () => {
+    const world = await makeWorld();
+    const { parent, name } = world.split('/log');
+    const open = { writable: true, append: false, truncate: false };
+    const caller = { uid: 0, gid: 0 };
+    const { fh } = await world.vfs.names.create(parent, name, { mode: 0o644, caller, open, exclusive: true });
+    await world.vfs.files.write(fh, Buffer.from('so far'), 0);
+    await settle(world, 40_000);
+    await world.rename('/log', '/moved');
+    world.restart(undefined, new Map());
+    assert.equal(await world.read('/moved'), 'so far');
   });
 
   test('what is changed while it is uploaded goes up again, whole', async () => {

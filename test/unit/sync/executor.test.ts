@@ -2,33 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Ino } from '../../../src/base/index.js';
 import type { Fh } from '../../../src/vfs/index.js';
-import { type FakeRemoteOptions, type FakeVerb, scriptedFaults } from '../../support/fake-remote.js';
+import { type FakeVerb, scriptedFaults } from '../../support/fake-remote.js';
 import { quiesce } from '../../support/manual-clock.js';
 import { Gate } from './gate.js';
-import { remote, World } from './world.js';
+import { inoOf, makeWorld, type World } from './world.js';
 
 const DELAY_MS = 200;
 const MINUTE_MS = 60_000;
 const CHANGES: readonly FakeVerb[] = ['write', 'makeDirectory', 'remove', 'move', 'copy'];
-
-async function makeWorld(
-  files: Record<string, string> = {},
-  options: Partial<FakeRemoteOptions> = {},
-): Promise<World> {
-  const world = new World(() => 0.5, options);
-  for (const [path, content] of Object.entries(files)) world.server.writeDirect(remote(path), content);
-  await world.refreshAll();
-  world.server.clearLog();
-  return world;
-}
-
-function inoOf(world: World, path: string): Ino {
-  const ino = world.ino(path);
-  assert(ino !== undefined, `no ${path}`);
-  return ino;
-}
 
 const changes = (world: World) =>
   world.server.log.filter(({ verb }) => CHANGES.includes(verb)).map(({ verb, path }) => `${verb} ${path}`);
@@ -137,13 +119,13 @@ describe('retries', () => {
     await world.write('/b', '2');
     await world.clock.advance(5_000);
     assert.deepEqual(changes(world), ['write /b']);
-    const [item] = world.engine.queue();
+    const [item] = world.engine.entries(10);
     assert.equal(item?.retries, 1);
     assert.match(item?.lastError ?? '', /forbidden/);
     world.remote.setPlan(undefined);
     await world.clock.advance(7_000);
     assert.deepEqual(world.server.textTree(), { '/a': '1', '/b': '2' });
-    assert.deepEqual(world.engine.queue(), []);
+    assert.deepEqual(world.engine.entries(10), []);
   });
 
   test('after a success the count begins anew', async () => {
@@ -277,7 +259,7 @@ describe('waiting for it', () => {
     const reason = new Error('killed');
     const controller = new AbortController();
     const both = [
-      assert.rejects(world.engine.settled(inoOf(world, '/a'), controller.signal), reason),
+      assert.rejects(world.engine.settled(inoOf(world, '/a'), controller), reason),
       assert.rejects(world.engine.drained(controller.signal), reason),
     ];
     await world.clock.advance(1_000);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Ino } from '../../../src/base/index.js';
+import type { Ino, Interruptible } from '../../../src/base/index.js';
 import type { Body } from '../../../src/content/index.js';
 import type { FakeRemoteOptions, FakeVerb } from '../../support/fake-remote.js';
 import { type ManualClock, quiesce } from '../../support/manual-clock.js';
@@ -45,8 +45,8 @@ class Reading {
     return new Reading(world, wanted);
   }
 
-  present(start: number, end: number, signal?: AbortSignal): Promise<void> | undefined {
-    return this.world.engine.present(this.ino, start, end, signal);
+  present(start: number, end: number, request?: Interruptible): Promise<void> | undefined {
+    return this.world.engine.present(this.ino, start, end, request);
   }
 
   /** Reads and waits, and checks that the bytes are those of the version. */
@@ -294,7 +294,7 @@ describe('readers who go', () => {
     const file = await Reading.of(2 * MIB, { pause: gate.pause });
     gate.close();
     const controller = new AbortController();
-    const killed = assert.rejects(async () => file.present(0, KIB, controller.signal), /killed/);
+    const killed = assert.rejects(async () => file.present(0, KIB, controller), /killed/);
     const other = file.present(0, KIB);
     controller.abort(new Error('killed'));
     await killed;

@@ -6,9 +6,10 @@
  */
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import type { Ino } from '../../../src/base/index.js';
 import { isRemoteError } from '../../../src/remote/index.js';
+import { type ConflictChoice, type ConflictInfo, SyncError } from '../../../src/sync/index.js';
 import { VfsError } from '../../../src/vfs/index.js';
 import { randomFaults } from '../../support/faulty-remote.js';
 import { type Random, seededRandom } from '../../support/random.js';
@@ -21,9 +22,10 @@ const DIRS = ['', '/p', '/q', '/p/q', '/q/p'];
 /**
  * Seeds that once failed, each for a bug of its own: a further name whose content the server replaced (14, 30), a slot
  * that was filled for ever (34), a further name not told of new content (199), an upload with an open end found again
- * under another node (235), a directory where a moved file was (520).
+ * under another node (235), a directory where a moved file was (520), and with what is done by hand an upload with an
+ * open end into a directory that is gone (118).
  */
-const PINNED: readonly number[] = [14, 30, 34, 199, 235, 520];
+const PINNED: readonly number[] = [14, 30, 34, 118, 199, 235, 520];
 
 class Model {
   readonly world: World;
@@ -32,21 +34,26 @@ class Model {
   /** Contents that nobody who saw them has removed or replaced. */
   readonly #live = new Set<string>();
   readonly #contentOfTag = new Map<string, string>();
+  /** Decides on what is done by hand in between; undefined: nothing is. */
+  readonly #hand: Random | undefined;
   #serial = 0;
 
-  constructor(seed: number, trace: boolean) {
+  constructor(seed: number, trace: boolean, byHand: boolean) {
     this.#random = seededRandom(seed);
+    this.#hand = byHand ? seededRandom(seed + 1_000_000) : undefined;
     this.#trace = trace;
     this.world = new World(() => this.#random.next(), { pause: async () => this.#noteTags() });
   }
 
   async run(): Promise<void> {
     for (let step = 0; step < STEPS; step += 1) {
+      if (this.#hand?.chance(0.25)) await this.#local(() => this.#byHand());
       await this.#step();
       this.#noteTags();
       if (this.#trace) this.#printRequests();
       this.world.check();
     }
+    this.world.engine.resume();
     await this.world.converge();
     await this.world.converge();
     if (this.#trace) this.#printRequests();
@@ -55,7 +62,16 @@ class Model {
     assert.deepEqual(await this.world.localTree(), there, 'both sides are equal');
     const kept = new Set(Object.values(there));
     const lost = [...this.#live].filter((content) => !kept.has(content));
+    await this.#checkPins();
     assert.deepEqual(lost, [], `contents lost; the server has ${JSON.stringify(there, null, 1)}`);
+  }
+
+  async #checkPins(): Promise<void> {
+    await this.#pass(120_000);
+    const missing = (await this.world.engine.pins()).filter(
+      ({ bytes, presentBytes }) => bytes !== presentBytes,
+    );
+    assert.deepEqual(missing, [], 'what is pinned is here');
   }
 
   async #step(): Promise<void> {
@@ -78,12 +94,42 @@ class Model {
     else this.#restart();
   }
 
+  /** What whoever looks after the mount does, who has a random number generator of his own. */
+  async #byHand(): Promise<void> {
+    const random = this.#hand;
+    const { engine } = this.world;
+    const ino = random?.pick(this.world.localPaths())?.ino;
+    const kind = random?.below(6);
+    if (kind === 0) engine.pause();
+    else if (kind === 1) engine.resume();
+    else if (kind === 2 && ino !== undefined) engine.pin(ino);
+    else if (kind === 3) await engine.evict(random?.chance(0.5) ? ino : undefined);
+    else if (kind === 4) {
+      const [pin] = await engine.pins();
+      if (pin !== undefined) engine.unpin(pin.ino);
+    } else
+      this.#resolve(random?.pick(engine.conflicts()), random?.pick(['local', 'server', 'both'] as const));
+    this.#note(
+      'BY HAND',
+      `${['pause', 'resume', 'pin', 'evict', 'unpin', 'resolve'][kind ?? 0]} ${ino ?? ''}`,
+    );
+  }
+
+  #resolve(conflict: ConflictInfo | undefined, keep: ConflictChoice | undefined): void {
+    if (conflict === undefined || keep === undefined) return;
+    this.#note('resolve', `${conflict.copy} of ${conflict.path}: ${keep}`);
+    const [ours, theirs] = [this.#shown(conflict.copy), this.#shown(conflict.path)];
+    this.world.engine.resolveConflict(conflict.ino, keep);
+    if (keep !== 'both') this.#gone(keep === 'local' ? theirs : ours);
+  }
+
   /** Runs a local operation as a program does: it may fail, but only as the system says it may. */
   async #local(work: () => Promise<void> | void): Promise<void> {
     let settled = false;
     const running = Promise.resolve()
       .then(work)
       .catch((error: unknown) => {
+        if (error instanceof SyncError) return;
         if (!(error instanceof VfsError) && !isRemoteError(error)) throw error;
         if (
           error instanceof VfsError &&
@@ -105,9 +151,20 @@ class Model {
     const content = this.#content('ours');
     this.#note('write', `${path} = ${content}`);
     const before = await this.#look(path);
-    await this.world.write(path, content);
+    if (!(await this.#writeWhole(path, content))) return;
     this.#gone(before);
     this.#live.add(content);
+  }
+
+  /** False where the server has another version by now: then the kernel would look again, and write over that one. */
+  async #writeWhole(path: string, content: string): Promise<boolean> {
+    try {
+      await this.world.write(path, content);
+      return true;
+    } catch (error) {
+      if (error instanceof VfsError && error.code === 'ESTALE') return false;
+      throw error;
+    }
   }
 
   async #saveByRename(path: string): Promise<void> {
@@ -115,7 +172,7 @@ class Model {
     this.#note('save', `${path} = ${content}`);
     const temporary = `${path}.tmp`;
     const before = await this.#look(temporary);
-    await this.world.write(temporary, content);
+    if (!(await this.#writeWhole(temporary, content))) return;
     this.#gone(before);
     this.#live.add(content);
     await this.#rename(temporary, path);
@@ -308,8 +365,16 @@ function seeds(): number[] {
 }
 
 test('random changes on both sides, faults and restarts', async (context) => {
+  await runSeeds(context, false);
+});
+
+test('the same with what is done by hand in between: pausing, pinning, evicting, resolving', async (context) => {
+  await runSeeds(context, true);
+});
+
+async function runSeeds(context: TestContext, byHand: boolean): Promise<void> {
   for (const seed of seeds()) {
-    const model = new Model(seed, process.env.SEED !== undefined);
+    const model = new Model(seed, process.env.SEED !== undefined, byHand);
     try {
       await model.run();
     } catch (error) {
@@ -319,4 +384,4 @@ test('random changes on both sides, faults and restarts', async (context) => {
       });
     }
   }
-});
+}

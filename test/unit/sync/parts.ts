@@ -9,6 +9,7 @@ import { Connectivity } from '../../../src/sync/connectivity.js';
 import { Fetcher } from '../../../src/sync/fetcher.js';
 import { LineMeter } from '../../../src/sync/line-meter.js';
 import type { SeenEntry } from '../../../src/sync/merge.js';
+import { RateMeter } from '../../../src/sync/rates.js';
 import { TreeEditor } from '../../../src/sync/tree-editor.js';
 import { WriteSessions } from '../../../src/sync/write-sessions.js';
 import { FakeRemoteStore } from '../../support/fake-remote.js';
@@ -54,7 +55,16 @@ export class Parts {
     const connectivity = new Connectivity(clock, () => 0.5, silentLog);
     const store = this.server;
     const meter = new LineMeter();
-    this.fetcher = new Fetcher({ state, content, store, connectivity, meter, clock, log: silentLog });
+    this.fetcher = new Fetcher({
+      state,
+      content,
+      store,
+      connectivity,
+      meter,
+      rates: new RateMeter(clock),
+      clock,
+      log: silentLog,
+    });
     this.sessions = new WriteSessions({
       state,
       content,

@@ -2,33 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Ino, ROOT_INO } from '../../../src/base/index.js';
+import { ROOT_INO } from '../../../src/base/index.js';
 import { PROBE_PREFIX, type RemoteEntry } from '../../../src/remote/index.js';
 import { encodeXSym } from '../../../src/sync/xsym.js';
-import type { FakeRemoteOptions } from '../../support/fake-remote.js';
 import { quiesce } from '../../support/manual-clock.js';
 import { Gate } from './gate.js';
-import { remote, World } from './world.js';
+import { inoOf, makeWorld, remote, World } from './world.js';
 
 const FRESHNESS_MS = 5_000;
 const MINUTE_MS = 60_000;
-
-async function makeWorld(
-  files: Record<string, string | Uint8Array>,
-  options: Partial<FakeRemoteOptions> = {},
-): Promise<World> {
-  const world = new World(() => 0.5, options);
-  for (const [path, content] of Object.entries(files)) world.server.writeDirect(remote(path), content);
-  await world.refreshAll();
-  world.server.clearLog();
-  return world;
-}
-
-function inoOf(world: World, path: string): Ino {
-  const ino = world.ino(path);
-  assert(ino !== undefined, `no ${path}`);
-  return ino;
-}
 
 const listed = (world: World) =>
   world.server.log.filter(({ verb }) => verb === 'list').map(({ path }) => path as string);
@@ -104,7 +86,7 @@ describe('looking into a directory', () => {
     world.server.writeDirect(remote('/a'), '1');
     const gate = holdListings(world);
     const controller = new AbortController();
-    const waiting = assert.rejects(async () => world.engine.listed(ROOT_INO, controller.signal), /killed/);
+    const waiting = assert.rejects(async () => world.engine.listed(ROOT_INO, controller), /killed/);
     controller.abort(new Error('killed'));
     await waiting;
     await gate.open();

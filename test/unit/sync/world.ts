@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { type Ino, ROOT_INO, silentLog } from '../../../src/base/index.js';
-import { MemoryContentStore } from '../../../src/content/index.js';
+import { MemoryContentStore, type MemoryImage } from '../../../src/content/index.js';
 import { joinRemote, REMOTE_ROOT, type RemotePath } from '../../../src/remote/index.js';
 import { type MemoryStateStore, openMemoryState } from '../../../src/state/index.js';
 import { SyncEngine } from '../../../src/sync/index.js';
@@ -28,11 +28,15 @@ export class World {
   engine: SyncEngine;
   vfs: Vfs;
 
-  constructor(random: () => number = () => 0.5, options: Partial<FakeRemoteOptions> = {}) {
+  constructor(
+    random: () => number = () => 0.5,
+    options: Partial<FakeRemoteOptions> = {},
+    content = new MemoryContentStore(),
+  ) {
     this.#random = random;
     this.server = new FakeRemoteStore({ clock: this.clock, pause: () => Promise.resolve(), ...options });
     this.state = openMemoryState();
-    this.content = new MemoryContentStore();
+    this.content = content;
     ({ remote: this.remote, engine: this.engine, vfs: this.vfs } = this.#mount());
   }
 
@@ -68,10 +72,9 @@ export class World {
     return { remote, engine, vfs };
   }
 
-  /** SIGKILL and a new daemon on what was committed. Requests under way may still take effect on the server. */
-  restart(plan?: FaultPlan): void {
+  /** SIGKILL and a new daemon on what was committed; `image`: what it finds on the disk. Requests under way may still take effect on the server. */
+  restart(plan?: FaultPlan, image: MemoryImage = this.content.image()): void {
     const snapshot = this.state.snapshot();
-    const image = this.content.image();
     this.remote.setPlan(() => ({ kind: 'before', code: 'aborted' }));
     void this.engine.close();
     this.state = openMemoryState({ from: snapshot });
@@ -82,6 +85,7 @@ export class World {
   check(): void {
     this.state.checkInvariants();
     this.vfs.checkInvariants();
+    this.engine.checkInvariants();
   }
 
   /** Runs until nothing is left to do: everything on the server, everything listed. */
@@ -93,7 +97,7 @@ export class World {
       await quiesce();
       if (this.engine.pendingCount() === 0) return;
     }
-    const stuck = this.engine.queue().map((item) => {
+    const stuck = this.engine.entries(100).map((item) => {
       const record = this.state.get(item.ino);
       const target = record?.kind === 'alias' ? this.state.get(record.target) : undefined;
       return { ...item, record, target };
@@ -237,6 +241,24 @@ export class World {
     await this.clock.advance(1);
     return reading;
   }
+}
+
+/** A world in which this side knows all that the server has. */
+export async function makeWorld(
+  files: Record<string, string | Uint8Array> = {},
+  options: Partial<FakeRemoteOptions> = {},
+): Promise<World> {
+  const world = new World(() => 0.5, options);
+  for (const [path, content] of Object.entries(files)) world.server.writeDirect(remote(path), content);
+  await world.refreshAll();
+  world.server.clearLog();
+  return world;
+}
+
+export function inoOf(world: World, path: string): Ino {
+  const ino = world.ino(path);
+  assert(ino !== undefined, `no ${path}`);
+  return ino;
 }
 
 /** `/a/b` as the server's path. */

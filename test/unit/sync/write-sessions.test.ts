@@ -114,10 +114,7 @@ describe('beginWrite', () => {
     const { parts, ino } = await makeWritten();
     parts.sessions.readWhile(ino, new Promise(() => undefined), undefined);
     const controller = new AbortController();
-    const waiting = assert.rejects(
-      async () => parts.sessions.beginWrite(ino, 7, controller.signal),
-      /killed/,
-    );
+    const waiting = assert.rejects(async () => parts.sessions.beginWrite(ino, 7, controller), /killed/);
     controller.abort(new Error('killed'));
     await waiting;
   });

@@ -22,8 +22,12 @@ function say(line: string): void {
   }
 }
 
+/** The kernel's request that a transaction carries out; each is answered while the next one is in work. */
+const originOf = (number: number) => 2 * (number + 1);
+
 const store = openState({ dir });
 store.checkInvariants();
+store.origins.begin('connection');
 for (let number = Number(first); ; number++) {
   try {
     store.transact((tx) => {
@@ -37,7 +41,9 @@ for (let number = Number(first); ; number++) {
       }
       const old = tx.localChild(ROOT_INO, name(`moved ${number - 50}`));
       if (old !== undefined) tx.remove(old);
+      tx.markDone(originOf(number), ino);
     });
+    store.origins.answered(originOf(number - 1));
   } catch (error) {
     if (!(error instanceof StateError)) throw error;
     store.checkInvariants();

@@ -1,7 +1,9 @@
 /** Taking a name away: what unlink(2), rmdir(2) and a rename over a name have in common. Within a transaction only. */
 
 import type { Ino, Ns } from '../base/index.js';
-import { type AliasRecord, type NodeRecord, passName, type StateTransaction } from '../state/index.js';
+import { passName } from './links.js';
+import type { AliasRecord, NodeRecord } from './records.js';
+import type { StateTransaction } from './store.js';
 
 /**
  * Takes a node out of the local tree. Its record stays, for the server to be told and for whoever has it open; the

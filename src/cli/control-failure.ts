@@ -1,0 +1,70 @@
+/** What a failed call over the control socket means for the person who typed the command. */
+
+import { UserError } from '../base/index.js';
+import { ControlError } from '../control/index.js';
+import { isUserErrorCode } from './exit-codes.js';
+
+/** `mount`: what was asked, within a sentence: `the mount on "/a"`. */
+export function controlUserError(error: ControlError, mount: string): UserError {
+  const options = { cause: error };
+  switch (error.code) {
+    case 'no-daemon':
+      return new UserError('no-mount', `Cannot reach ${mount}: no daemon serves it`, undefined, options);
+    case 'denied':
+    case 'untrusted':
+      return new UserError(
+        'control-denied',
+        `Cannot talk to ${mount}: ${withoutStop(error.message)}`,
+        undefined,
+        options,
+      );
+    case 'timeout':
+      return new UserError(
+        'not-answering',
+        `Cannot talk to ${mount}: its daemon does not answer`,
+        'Look into its log, or take the mount away: infinimount unmount',
+        options,
+      );
+    case 'disconnected':
+      return new UserError(
+        'not-answering',
+        `Cannot finish: the daemon of ${mount} went away before it answered`,
+        'See: infinimount status',
+        options,
+      );
+    case 'bad-answer':
+      return new UserError(
+        'not-answering',
+        `Cannot talk to ${mount}: ${withoutStop(error.message)}`,
+        undefined,
+        options,
+      );
+    case 'refused':
+      return refusal(error);
+  }
+}
+
+/** The daemon's own words; its code decides the exit code where it is one of ours. */
+function refusal(error: ControlError): UserError {
+  const { problem } = error;
+  const code = problem?.code ?? '';
+  return new UserError(
+    isUserErrorCode(code) ? code : 'refused',
+    withoutStop(problem?.detail ?? problem?.title ?? error.message),
+    problem?.advice,
+    { cause: error },
+  );
+}
+
+function withoutStop(text: string): string {
+  return text.replace(/\.$/, '');
+}
+
+/** `work`, with its {@link ControlError} as a {@link UserError}. */
+export async function asUserErrors<T>(mount: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw error instanceof ControlError ? controlUserError(error, mount) : error;
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * A mount of the product whose daemon may be killed and another one take over: the processes are found by the mount
+ * point in their command lines, which is a temporary directory of this test alone. Writes its output to a file, since no
+ * one process is there to the end.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { waitUntil } from '../exec.js';
+import { findMount, forceUnmount } from './mountinfo.js';
+import { killQuietly } from './process.js';
+
+export interface SurvivingSpec {
+  /** The whole command that mounts, with the mount point in it. */
+  readonly argv: readonly string[];
+  readonly mountPoint: string;
+  /** Gets stdout and stderr of all daemons and keepers. */
+  readonly logFile: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+const READY_TIMEOUT_MS = 30_000;
+const END_TIMEOUT_MS = 30_000;
+
+export class SurvivingMount {
+  readonly mountPoint: string;
+  readonly #logFile: string;
+
+  private constructor(spec: SurvivingSpec) {
+    this.mountPoint = spec.mountPoint;
+    this.#logFile = spec.logFile;
+  }
+
+  /** Starts the first daemon and waits for its ready line. */
+  static async start(spec: SurvivingSpec): Promise<SurvivingMount> {
+    const mount = new SurvivingMount(spec);
+    const log = openSync(spec.logFile, 'a');
+    const { mounts } = mount;
+    const [command = '', ...args] = spec.argv;
+    const child = spawn(command, args, {
+      stdio: ['ignore', log, log],
+      detached: true,
+      env: { ...process.env, ...spec.env },
+      ...(spec.uid === undefined ? {} : { uid: spec.uid }),
+      ...(spec.gid === undefined ? {} : { gid: spec.gid }),
+    });
+    child.unref();
+    closeSync(log);
+    try {
+      await mount.#ready(child, mounts);
+      return mount;
+    } catch (error) {
+      await mount[Symbol.asyncDispose]();
+      throw new Error(`${error}\n${mount.log}`);
+    }
+  }
+
+  get log(): string {
+    return readFileSync(this.#logFile, 'utf8');
+  }
+
+  /** How often a daemon said that it has mounted. */
+  get mounts(): number {
+    return this.log.split('infinimount: mounted ').length - 1;
+  }
+
+  /** How often a daemon said that it has taken over. */
+  get takeovers(): number {
+    return takeoversIn(this.log);
+  }
+
+  /** The daemons, one of which may just be starting. */
+  daemons(): readonly number[] {
+    return this.#processes((command) => !isShell(command));
+  }
+
+  keepers(): readonly number[] {
+    return this.#processes(isShell);
+  }
+
+  get isMounted(): boolean {
+    return findMount(this.mountPoint) !== undefined;
+  }
+
+  /** SIGKILL to whatever daemon there is; waits for one where there is none at the moment. */
+  async killDaemon(): Promise<void> {
+    await waitUntil('a daemon to kill', () => this.daemons().length > 0, { intervalMs: 5 });
+    for (const pid of this.daemons()) killQuietly(pid);
+  }
+
+  /** SIGTERM to the daemon, as a person would end the mount; waits until nothing is left. */
+  async unmount(): Promise<void> {
+    for (const pid of this.daemons()) process.kill(pid, 'SIGTERM');
+    await this.gone();
+  }
+
+  /** Waits until neither mount nor process is left. */
+  async gone(timeoutMs = END_TIMEOUT_MS): Promise<void> {
+    const left = () => [...this.daemons(), ...this.keepers()];
+    await waitUntil('mount and processes to be gone', () => !this.isMounted && left().length === 0, {
+      timeoutMs,
+    }).catch((error: unknown) => {
+      throw new Error(`${error}: mounted ${this.isMounted}, processes ${left().join(' ')}\n${this.log}`);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Keepers first, so that they start nothing.
+    for (let round = 0; round < 50 && this.daemons().length + this.keepers().length > 0; round++) {
+      for (const pid of [...this.keepers(), ...this.daemons()]) killQuietly(pid);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await forceUnmount(this.mountPoint);
+  }
+
+  async #ready(child: ChildProcess, mounts: number): Promise<void> {
+    let ended = false;
+    child.once('exit', () => {
+      ended = true;
+    });
+    await waitUntil('the mount to be ready', () => ended || this.mounts > mounts, {
+      timeoutMs: READY_TIMEOUT_MS,
+      intervalMs: 10,
+    });
+    if (ended) throw new Error('it ended before it was ready');
+  }
+
+  #processes(matches: (command: readonly string[]) => boolean): readonly number[] {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+      .filter((pid) => {
+        const command = commandOf(pid);
+        return command.includes(this.mountPoint) && command.includes('--cache-dir') && matches(command);
+      });
+  }
+}
+
+/** How often the log of daemons says that one has taken over. */
+export function takeoversIn(log: string): number {
+  return log.split('has taken over').length - 1;
+}
+
+function isShell(command: readonly string[]): boolean {
+  return command.some((word) => word.endsWith('keeper.sh'));
+}
+
+/** Empty for a process that has ended. */
+function commandOf(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}

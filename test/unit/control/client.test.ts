@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createRawServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { ControlClient, ControlError, type ControlEvent, ROUTE_NAMES } from '../../../src/control/index.js';
+import { GOOD_REQUESTS, Served, STATUS } from './parts.js';
+
+/** Something else that listens on a socket. */
+async function withServer(
+  listener: RequestListener,
+  use: (client: ControlClient) => Promise<void>,
+): Promise<void> {
+  const dir = mkdtempSync(join(tmpdir(), 'infinimount-client-'));
+  const server: Server = createServer(listener);
+  const socketPath = join(dir, 'x.sock');
+  try {
+    await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+    await use(new ControlClient({ socketPath, timeoutMs: 5_000 }));
+  } finally {
+    server.closeAllConnections();
+    server.close();
+    rmSync(dir, { recursive: true });
+  }
+}
+
+const code =
+  (wanted: ControlError['code']) =>
+  (error: unknown): boolean => {
+    assert.ok(error instanceof ControlError, String(error));
+    assert.equal(error.code, wanted, error.message);
+    return true;
+  };
+
+test('every route gives what the service answered', async () => {
+  await using served = await Served.start();
+  const client = served.client();
+  for (const name of ROUTE_NAMES) {
+    if (name === 'events') continue;
+    const answer = await client.call(name, GOOD_REQUESTS[name] as never);
+    assert.equal(served.service.calls.at(-1)?.name, name);
+    if (name === 'metrics') assert.equal(answer, 'a_total 1\n');
+    if (name === 'status') assert.deepEqual(answer, STATUS);
+    if (name === 'unmount') assert.deepEqual(answer, { pending: 2 });
+  }
+  const requests = new Map(served.service.calls.map(({ name, request }) => [name, request]));
+  assert.deepEqual(requests.get('queue'), { limit: 5 });
+  assert.deepEqual(requests.get('rotate'), { password: 'n3w-pass', force: true });
+  assert.deepEqual(requests.get('remount'), { options: { 'read-only': 'true' }, reestablish: false });
+});
+
+test('where nobody listens there is no daemon', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'infinimount-client-'));
+  try {
+    const socketPath = join(dir, 'x.sock');
+    const client = new ControlClient({ socketPath });
+    await assert.rejects(client.call('status', {}), code('no-daemon'));
+    await assert.rejects(client.events().next(), code('no-daemon'));
+    await assert.rejects(
+      new ControlClient({ socketPath: join(dir, 'none', 'x.sock') }).call('status', {}),
+      code('no-daemon'),
+    );
+    // A socket whose daemon died.
+    const dead = createRawServer();
+    await new Promise<void>((resolve) => dead.listen(socketPath, resolve));
+    // Closing would remove the socket; the descriptor alone goes, as with a daemon that is killed.
+    const handle: unknown = Reflect.get(dead, '_handle');
+    (handle as { close(): void }).close();
+    await assert.rejects(client.call('status', {}), code('no-daemon'));
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+});
+
+test('a problem is told with its code and advice', async () => {
+  await using served = await Served.start();
+  await assert.rejects(
+    served.client().call('queue', { limit: -1 }),
+    (error) => error instanceof ControlError && error.code === 'refused' && error.problem?.status === 400,
+  );
+});
+
+test('a daemon that does not answer', async () => {
+  await using served = await Served.start();
+  served.service.status = () => new Promise(() => undefined);
+  await assert.rejects(served.client(50).call('status', {}), code('timeout'));
+});
+
+test('a daemon that goes away', async () => {
+  await withServer(
+    (request) => request.socket.destroy(),
+    (client) => assert.rejects(client.call('status', {}), code('disconnected')),
+  );
+  await withServer(
+    (_, response) => {
+      response.writeHead(200, { 'content-length': 1000 });
+      response.write('{');
+      setImmediate(() => response.socket?.destroy());
+    },
+    (client) => assert.rejects(client.call('status', {}), code('disconnected')),
+  );
+  await withServer(
+    (_, response) => {
+      response.writeHead(200);
+      response.write('event: uploaded\n');
+      setImmediate(() => response.socket?.destroy());
+    },
+    (client) => assert.rejects(client.events().next(), code('disconnected')),
+  );
+});
+
+test('something else that answers', async () => {
+  const answers: readonly RequestListener[] = [
+    (_, response) => response.end('<html>'),
+    (_, response) => response.end('{}'),
+    (_, response) => response.writeHead(500).end('oops'),
+    (_, response) => response.writeHead(302, { location: '/' }).end(),
+    (_, response) => response.writeHead(400, { 'content-type': 'application/problem+json' }).end('{}'),
+    (request) => request.socket.end('SSH-2.0-OpenSSH_9\r\n'),
+  ];
+  for (const answer of answers) {
+    await withServer(answer, (client) => assert.rejects(client.call('status', {}), code('bad-answer')));
+  }
+});
+
+test('a newer daemon may tell more, in answers and in events', async () => {
+  await withServer(
+    (request, response) => {
+      if (request.url === '/v1/status') {
+        response.end(JSON.stringify({ ...STATUS, flavour: 'new', queue: { ...STATUS.queue, more: 1 } }));
+        return;
+      }
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('event: weather\ndata: {"type":"weather","sun":true}\n\n');
+      response.end('event: uploaded\ndata: {"type":"uploaded","path":"/a","bytes":1,"extra":2}\n\n');
+    },
+    async (client) => {
+      assert.deepEqual(await client.call('status', {}), STATUS);
+      const events: ControlEvent[] = [];
+      for await (const event of client.events()) events.push(event);
+      assert.deepEqual(events, [{ type: 'uploaded', path: '/a', bytes: 1 }]);
+    },
+  );
+});
+
+test('events in pieces', async () => {
+  await withServer(
+    (_, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      const text = Buffer.from('event: uploaded\ndata: {"type":"uploaded","path":"/é","bytes":1}\n\n');
+      let at = 0;
+      const next = () => {
+        if (at === text.length) response.end();
+        else response.write(text.subarray(at, ++at), () => setImmediate(next));
+      };
+      next();
+    },
+    async (client) => {
+      assert.deepEqual((await client.events().next()).value, { type: 'uploaded', path: '/é', bytes: 1 });
+    },
+  );
+});
