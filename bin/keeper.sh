@@ -12,7 +12,7 @@
 #             pass   it is about to become another program, with the same process number, that will say what comes next
 # fd 3      the /dev/fuse descriptor
 # fd 4      what the next daemon cannot ask for again
-# SIGUSR1   the daemon's main thread is dead. Its descriptors, fd 0's other end too, may stay open until a call of
+# SIGURG    the daemon's main thread is dead. Its descriptors, fd 0's other end too, may stay open until a call of
 #           its in the kernel returns, which may take the answer of a new daemon.
 # SIGTERM   another keeper has taken over
 #
@@ -34,7 +34,7 @@ keep() {
   device=$1 deaths=$2 mount_point=$3
   shift 3
   stopping='' passing='' dead=''
-  trap 'dead=yes' USR1
+  trap 'dead=yes' URG
   while read -r word; do
     case $word in
       well) deaths=0 ;;

@@ -78,10 +78,7 @@ export function createBridge(options: BridgeOptions): FuseHandlers {
       after(vfs.names.symlink(ino(parent), name, target, context, context), entry),
     ),
     mknod: on('mknod', ({ parent, name, mode }, caller) =>
-      after(
-        vfs.names.mknod(ino(parent), name, { kind: specialKind(mode), mode, caller }, caller),
-        entry,
-      ),
+      after(vfs.names.mknod(ino(parent), name, { kind: specialKind(mode), mode, caller }, caller), entry),
     ),
     mkdir: on('mkdir', ({ parent, name, mode }, caller) =>
       after(vfs.names.mkdir(ino(parent), name, { mode, caller }, caller), entry),
@@ -104,13 +101,10 @@ export function createBridge(options: BridgeOptions): FuseHandlers {
     create: on('create', ({ parent, name, flags, mode, killSuidgid }, caller) => {
       const exclusive = (flags & constants.O_EXCL) !== 0;
       const request = { mode, caller, open: openMode(flags, killSuidgid), exclusive };
-      return after(
-        vfs.names.create(ino(parent), name, request, caller),
-        ({ attributes, fh: made }) => ({
-          entry: entry(attributes),
-          open: opened(attributes.ino, made),
-        }),
-      );
+      return after(vfs.names.create(ino(parent), name, request, caller), ({ attributes, fh: made }) => ({
+        entry: entry(attributes),
+        open: opened(attributes.ino, made),
+      }));
     }),
     read: on('read', (request, context) =>
       vfs.files.read(fh(request.fh), request.buffer, 0, request.size, request.offset, context),

@@ -49,15 +49,22 @@ export function openLog(path: string): number {
   }
 }
 
-/**
- * Starts the mount of `args`, waits until it is ready, and gives the exit code back. `args`: of `infinimount`; `script`:
- * its own.
- */
+export interface BackgroundOptions {
+  /** The program's own script; that of this process when absent. */
+  readonly script?: string;
+  /**
+   * The process leaves our process group only when it has mounted: the kernel lets none but systemd's own group mount on
+   * an automount (autofs(5)), and has all others wait for that very mount.
+   */
+  readonly inOurGroup?: boolean;
+}
+
+/** Starts the mount of `args`, of `infinimount`, waits until it is ready, and gives the exit code back. */
 export async function runInBackground(
   args: readonly string[],
   logFile: string,
   prompt: Prompt | undefined,
-  script = process.argv[1] ?? '',
+  { script = process.argv[1] ?? '', inOurGroup = false }: BackgroundOptions = {},
 ): Promise<number> {
   const log = openLog(logFile);
   // Without the word, for the keeper of the mount starts its next daemon with the same line.
@@ -65,7 +72,7 @@ export async function runInBackground(
   let child: ChildProcess;
   try {
     child = spawn(process.execPath, [...process.execArgv, script, ...line], {
-      detached: true,
+      detached: !inOurGroup,
       stdio: ['ignore', log, log, 'ipc'],
       env: { ...process.env, [MARK]: prompt === undefined ? 'nobody' : SOMEONE },
     });

@@ -1,6 +1,6 @@
 /** What a failed call over the control socket means for the person who typed the command. */
 
-import { UserError } from '../base/index.js';
+import { UserError, type UserErrorCode } from '../base/index.js';
 import { ControlError } from '../control/index.js';
 import { isUserErrorCode } from './exit-codes.js';
 
@@ -47,13 +47,25 @@ export function controlUserError(error: ControlError, mount: string): UserError 
 /** The daemon's own words; its code decides the exit code where it is one of ours. */
 function refusal(error: ControlError): UserError {
   const { problem } = error;
-  const code = problem?.code ?? '';
   return new UserError(
-    isUserErrorCode(code) ? code : 'refused',
+    refusalCode(problem?.code ?? ''),
     withoutStop(problem?.detail ?? problem?.title ?? error.message),
     problem?.advice,
     { cause: error },
   );
+}
+
+function refusalCode(code: string): UserErrorCode {
+  switch (code) {
+    // A daemon that is about to end is as good as gone.
+    case 'closing':
+      return 'not-answering';
+    // Whoever waits for the uploads would wait for ever.
+    case 'paused':
+      return 'unfinished';
+    default:
+      return isUserErrorCode(code) ? code : 'refused';
+  }
 }
 
 function withoutStop(text: string): string {

@@ -66,13 +66,17 @@ export async function runDemo(
   const server = await startServer({ folder: folders.server, user: USER, password, port });
   try {
     const logger = await createLogger({ level: 'warn', format: 'auto' });
-    const options = defaultMountOptions({
-      url: `http://127.0.0.1:${server.port}/`,
-      mountPoint: folders.drive,
-      cacheDir: folders.cache,
-      user: USER,
-      password: new Secret(password),
-    });
+    const options = {
+      ...defaultMountOptions({
+        url: `http://127.0.0.1:${server.port}/`,
+        mountPoint: folders.drive,
+        cacheDir: folders.cache,
+        user: USER,
+        password: new Secret(password),
+      }),
+      // The server ends with this process too.
+      keeper: false,
+    };
     const daemon = await startDaemon(options, { logger, onReady: () => greet(folders) });
     await Promise.race([stopSignal, daemon.closed, once(server.process, 'exit')]);
     return await end(daemon, folders);

@@ -46,6 +46,8 @@ async function serve(
   });
   const logger = await createLogger({ ...log, ...(logFile === undefined ? {} : { fd: openLog(logFile) }) });
   const startDaemon = await load();
+  const leaveGroup =
+    starter === undefined ? undefined : (await import('../daemon/index.js')).becomeSessionLeader;
   // From here a signal means: unmount, also when it comes before the mount is ready.
   let mounted: RunningDaemon | undefined;
   process.on('SIGUSR2', () => undefined);
@@ -55,6 +57,7 @@ async function serve(
     ...(inheritance === undefined ? {} : { inheritance }),
     onReady: (ready) => {
       say(readyLine(ready));
+      leaveGroup?.();
       starter?.ready(ready);
     },
   });

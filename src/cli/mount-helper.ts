@@ -4,7 +4,8 @@
  * the command `mount`. The option table says which options there are; what follows from fstab alone is told apart here.
  */
 
-import { basename } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
 import { quote, UserError } from '../base/index.js';
 import {
   backgroundLogFile,
@@ -21,6 +22,7 @@ import { silentSurroundings } from './config-path.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { requireTarget } from './mount-command.js';
 import { reportFailure } from './output.js';
+import { automountPointsOf } from './place.js';
 import { terminalPrompt } from './prompt.js';
 import { ownProgram } from './service-units.js';
 
@@ -177,10 +179,21 @@ export async function runMountHelper(words: readonly string[]): Promise<number> 
       ...(configFile === undefined ? [] : [`--config=${configFile}`]),
     ];
     const [, script] = ownProgram();
-    return exitOf(await runInBackground(args, logFile, terminalPrompt(), script));
+    return exitOf(
+      await runInBackground(args, logFile, terminalPrompt(), {
+        ...(script === undefined ? {} : { script }),
+        inOurGroup: await isAutomount(directory),
+      }),
+    );
   } catch (error) {
     return exitOf(reportFailure(error));
   }
+}
+
+/** Whether systemd, or another automounter, waits for this very mount; the place itself is not asked. */
+async function isAutomount(directory: string): Promise<boolean> {
+  const mountinfo = await readFile('/proc/self/mountinfo', 'utf8');
+  return automountPointsOf(mountinfo).has(resolve(directory));
 }
 
 /** mount(8), EXIT STATUS. */

@@ -27,6 +27,15 @@ export function fuseMountPointsOf(mountinfo: string): ReadonlySet<string> {
   return new Set(ours.map(({ point }) => point));
 }
 
+/** Where an automounter (autofs(5)) waits for a mount, or did before one was made there. */
+export function automountPointsOf(mountinfo: string): ReadonlySet<string> {
+  return new Set(
+    entriesOf(mountinfo)
+      .filter(({ type }) => type === 'autofs')
+      .map(({ point }) => point),
+  );
+}
+
 function entriesOf(mountinfo: string): readonly { readonly point: string; readonly type: string }[] {
   return mountinfo.split('\n').flatMap((line) => {
     const [front = '', back = ''] = line.split(' - ', 2);

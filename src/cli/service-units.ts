@@ -34,7 +34,7 @@ export function ownProgram(): readonly string[] {
 /** A template as it is installed. */
 export async function renderTemplate(template: string, program = ownProgram()): Promise<string> {
   const text = await readFile(join(PACKAGE, 'systemd', template), 'utf8');
-  return text.replaceAll(PROGRAM_IN_TEMPLATE, commandLine(program));
+  return text.replaceAll(PROGRAM_IN_TEMPLATE, () => commandLine(program));
 }
 
 /** A user whom a system unit runs as instead of root. */
@@ -76,7 +76,7 @@ export function userDropIns({ name, uid }: RunAs, program = ownProgram()): reado
 function commandLine(words: readonly string[]): string {
   return words
     .map((word) => {
-      const escaped = escapeSpecifiers(word).replaceAll('$', '$$$$');
+      const escaped = escapeSpecifiers(word).replaceAll('$', () => '$$');
       return /^[\w@%+:,./$-]+$/.test(escaped)
         ? escaped
         : `"${escaped.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;

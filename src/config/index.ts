@@ -56,6 +56,7 @@ export {
   runtimeDir,
   tokenPath,
 } from './paths.js';
+export type { RequestedOptions } from './requested-options.js';
 export type { NewSecrets, SecretWrites } from './secret-places.js';
 export {
   type BasicLogin,
@@ -64,7 +65,6 @@ export {
   type LineOptions,
   nodeUrl,
   type OAuth2Login,
-  type RequestedOptions,
   type RestAccess,
   requireProfile,
   resolveRequest,

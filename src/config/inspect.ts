@@ -3,11 +3,11 @@
 import { Secret, UserError } from '../base/index.js';
 import { type ConfigFile, inspectConfigFile } from './config-file.js';
 import { OPTION_NAMES, type OptionName, optionSpec } from './options.js';
+import type { RequestedOptions } from './requested-options.js';
 import { readSecretFile } from './secrets.js';
 import {
   checkApiUrl,
   findUrl,
-  type RequestedOptions,
   readApiKeyFile,
   readCaFile,
   resolveRequest,

@@ -8,11 +8,11 @@ import { quote, type Secret, UserError } from '../base/index.js';
 import type { LogFormat, LogLevel } from '../observe/index.js';
 import type { Driver, OptionValues, SyncMode } from './options.js';
 import { defaultCacheDir, logPath, runtimeDir, serverName } from './paths.js';
+import type { RequestedOptions } from './requested-options.js';
 import {
   findUrl,
   type LineOptions,
   lineOf,
-  type RequestedOptions,
   requestedOptions,
   resolveServer,
   type ServerOptions,

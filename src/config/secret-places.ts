@@ -8,7 +8,7 @@ import { assertNever, quote, type Secret, UserError } from '../base/index.js';
 import { readIfThere, replaceFile } from './atomic-file.js';
 import { writeProfile } from './config-edit.js';
 import { reasonOf } from './private-file.js';
-import type { RequestedOptions } from './server-options.js';
+import type { RequestedOptions } from './requested-options.js';
 
 export interface NewSecrets {
   readonly password?: Secret;

@@ -10,10 +10,11 @@ import { type ConfigFile, readConfigFile } from './config-file.js';
 import { API_KEY, type ApiKeyPlacement, type Grant, type OptionName, type OptionValues } from './options.js';
 import { defaultConfigPath, type Environment, pathInConfig, serverName, tokenPath } from './paths.js';
 import { readPrivateFile } from './private-file.js';
+import type { RequestedOptions } from './requested-options.js';
 import { type NewSecrets, type SecretWrites, writeSecrets } from './secret-places.js';
 import { readCredential, readSecretFile, runSecretCommand } from './secrets.js';
 import { checkServerUrl } from './server-url.js';
-import { type OptionTexts, type Resolved, resolveOptions } from './sources.js';
+import { type OptionTexts, resolveOptions } from './sources.js';
 
 export interface BasicLogin {
   readonly kind: 'basic';
@@ -112,13 +113,6 @@ export interface ServerRequest {
   /** Absent: the one in the usual place, where a profile is named. */
   readonly configFile?: string;
   readonly flags: OptionTexts;
-}
-
-/** The values of all options for one request, before the server's part is looked at. */
-export interface RequestedOptions extends Resolved {
-  readonly file: ConfigFile | undefined;
-  /** Makes the path of an option absolute: of the command line by the working directory, of the file by its directory. */
-  path(name: OptionName, text: string): string;
 }
 
 /** Resolves the options of a request; rejects with {@link UserError}. */

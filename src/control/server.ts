@@ -197,6 +197,7 @@ class RunningServer implements ControlServer {
     signal: AbortSignal,
   ): Promise<void> {
     const { name, route } = match;
+    this.#options.log.debug({ route: name }, 'control request');
     const context: CallContext = {
       signal,
       afterAnswer: (then) => {

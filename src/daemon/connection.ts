@@ -5,10 +5,10 @@ import type { Clock } from '../base/index.js';
 import type { LineOptions, ServerOptions } from '../config/index.js';
 import { type Logger, subsystemLogger } from '../observe/index.js';
 import { type Capabilities, isRemoteError } from '../remote/index.js';
-import { checkServer, createWebdavStore, type ResponseInfo, type WebdavStore } from '../webdav/index.js';
+import { checkServer, createWebdavStore, type ResponseInfo } from '../webdav/index.js';
 import { remoteUserError } from './errors.js';
 import { LiveAuth, type Verdict } from './live-auth.js';
-import { SwitchedStore } from './switched-store.js';
+import { type SwitchableStore, SwitchedStore } from './switched-store.js';
 
 const USER_AGENT = 'infinimount';
 /** Credentials are tried by one request, within this time. */
@@ -26,9 +26,9 @@ export interface Connection {
   /** The options in effect. */
   readonly line: LineOptions;
   /** A store by other options, with the same credentials, to be looked at; whoever does not `use` it closes it. */
-  candidate(line: LineOptions): WebdavStore;
+  candidate(line: LineOptions): SwitchableStore;
   /** Requests from now on go by `candidate`, which was made of `line`. */
-  use(candidate: WebdavStore, line: LineOptions): void;
+  use(candidate: SwitchableStore, line: LineOptions): void;
   close(): Promise<void>;
 }
 

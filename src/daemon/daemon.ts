@@ -25,6 +25,7 @@ import { Lineage } from './lineage.js';
 import { LiveSettings } from './live-settings.js';
 import { type Continuity, MountGuard } from './mount-guard.js';
 import type { MountSide } from './mount-side.js';
+import { warnIfHidden } from './mount-visibility.js';
 import { type Preflight, preflight, preflightTakeover } from './preflight.js';
 import { Remounter } from './remount.js';
 import { Rotation } from './rotation.js';
@@ -36,6 +37,7 @@ import { releaseMount, takeOver } from './takeover.js';
 import type { CloseReason, DaemonDeps, RunningDaemon, StopReport } from './types.js';
 
 const CAPABILITIES_KEY = 'capabilities';
+const REMOUNTED_KEY = 'remounted';
 const PROBED_AT_KEY = 'probedAtMs';
 /** A server is probed anew once a week: it may have been replaced by another. */
 const PROBE_EVERY_MS = 7 * 24 * 60 * 60 * 1000;
@@ -150,7 +152,9 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
   });
   // Before the engine starts, which must not forget what is in use.
   if (takeover !== undefined) noteAdopted(vfs.adopt(), logger);
+  let guarding: MountGuard | undefined;
   connection.auth.onRenewed = (accepted) => {
+    guarding?.renew();
     if (accepted) engine.reachable();
     else engine.retryNow();
   };
@@ -169,16 +173,18 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
   const guard: KernelSideDeps['guard'] = (mount, by, from) => {
     if (from === undefined) lineage.next();
     state.origins.begin(lineage.connection);
-    return new MountGuard({
+    guarding = new MountGuard({
       kernel: mount,
       options: by,
       inheritance: from === undefined ? undefined : inheritance,
       takeover: from,
       lineage,
+      credentials: () => connection.auth.credentials,
       notify,
       clock,
       logger,
     });
+    return guarding;
   };
   // A mount that is taken over goes on as it is, whatever the options say now.
   const kernel: MountSide =
@@ -198,9 +204,12 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
     content,
     state,
     kernel,
+    keep: (overrides) => state.setMeta(REMOUNTED_KEY, { ...overrides }),
     logger,
     log: subsystemLogger(logger, 'remount'),
   });
+  if (takeover !== undefined) await restoreOptions(remounter, state, logger);
+  else if (state.getMeta(REMOUNTED_KEY) !== undefined) state.setMeta(REMOUNTED_KEY, {});
   if (!options.readOnly) learn(store, state, clock, logger);
   const daemon = new Daemon({ kernel, engine, rotation, remounter, manager, drain, undo, logger });
   const control = await openControl({
@@ -215,6 +224,7 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
   });
   undo.add(() => control?.close());
   if (takeover === undefined) deps.onReady?.({ url: options.url, mountPoint: kernel.mountPoint });
+  if (manager.notify !== undefined) await warnIfHidden(kernel.mountPoint, logger);
   manager.serving(serviceSources({ url: options.url, mountPoint: kernel.mountPoint, engine }));
   return daemon;
 }
@@ -290,6 +300,16 @@ async function openBodies(
   if (report.powerLoss)
     log.warn({}, 'the machine went down without a clean end; unfinished writes may be missing');
   return { content, powerLoss: report.powerLoss };
+}
+
+/** What the daemon before was told by remount holds on: the mount is the same. */
+async function restoreOptions(remounter: Remounter, state: LmdbStateStore, logger: Logger): Promise<void> {
+  try {
+    await remounter.restore((state.getMeta(REMOUNTED_KEY) ?? {}) as Record<string, string>);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    logger.error({ reason: error.message }, 'the options that were given to the mount could not be taken up');
+  }
 }
 
 /** Finds out what the server honours, behind everything else, unless that was done lately. */

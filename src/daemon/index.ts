@@ -1,5 +1,6 @@
 export { findNode, forgetTokens, type LoginUi, logInWithOAuth2, proveServer } from './account.js';
 export { startDaemon } from './daemon.js';
+export { becomeSessionLeader } from './session-leader.js';
 export { type DoctorRequest, examine } from './doctor.js';
 export { type Finding, type FindingState, findingsOf } from './doctor-finding.js';
 export { remoteUserError } from './errors.js';

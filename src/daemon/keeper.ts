@@ -28,6 +28,8 @@ export interface MountKeeper {
   readonly pid: number | undefined;
   /** The daemon has served for long enough: earlier deaths do not count any more. */
   well(): void;
+  /** What the next daemon would have to ask for may be another now. */
+  renew(): void;
   /** The daemon is about to unmount: should it die now, the mount is released. */
   stopping(): void;
   /** The daemon becomes another program, which goes on with the mount. Resolves when that was said. */
@@ -49,6 +51,7 @@ export const NO_KEEPER: MountKeeper = {
   kind: 'none',
   pid: undefined,
   well: () => undefined,
+  renew: () => undefined,
   stopping: () => undefined,
   pass: () => Promise.resolve(),
   done: () => Promise.resolve(),
@@ -73,7 +76,7 @@ export interface ProcessKeeperConfig {
   /** The command that becomes the next daemon. */
   readonly command: readonly string[];
   /** What the next daemon would have to ask a person for. */
-  readonly password: Secret | undefined;
+  password(): Secret | undefined;
   /** Daemons in a row that died before they had served for long. */
   readonly deaths: number;
   readonly clock: Clock;
@@ -90,6 +93,8 @@ export class ProcessKeeper implements MountKeeper {
   #child: ChildProcess | undefined;
   #timer: Timer | undefined;
   #deaths: number;
+  /** What the present keeper holds for the next daemon. */
+  #told = '';
   #delayMs = RESPAWN_FIRST_MS;
   /** Without setpriv(1), whose --pdeathsig not every such program has. */
   #plain = false;
@@ -115,6 +120,17 @@ export class ProcessKeeper implements MountKeeper {
   well(): void {
     this.#deaths = 0;
     this.#tell('well');
+  }
+
+  renew(): void {
+    const before = this.#child;
+    if (before === undefined || this.#isStopping || this.#ended) return;
+    if (encodeTold(this.#config.password()) === this.#told) return;
+    this.#spawn()
+      .then(() => before.stdin?.end('done\n'))
+      .catch((error: unknown) =>
+        this.#config.log.error({ err: error }, 'the keeper of the mount knows old credentials'),
+      );
   }
 
   stopping(): void {
@@ -156,14 +172,17 @@ export class ProcessKeeper implements MountKeeper {
   }
 
   async #spawn(): Promise<void> {
-    const { kept, command, password, log } = this.#config;
-    const told = password === undefined ? undefined : await memoryFile('infinimount', encodeTold(password));
+    const { kept, command, log } = this.#config;
+    const text = encodeTold(this.#config.password());
+    const told = text === '' ? undefined : await memoryFile('infinimount', text);
+    this.#told = text;
     try {
       const script = [SCRIPT, kept.device, String(this.#deaths), kept.mountPoint, ...command];
-      // The kernel signals the death of this process's main thread, which does not always close its descriptors.
+      // The kernel signals the death of this process's main thread, which does not always close its descriptors. This
+      // signal does nothing to a shell that has not come to its trap yet.
       const [program = '', ...args] = this.#plain
         ? ['sh', ...script]
-        : ['setpriv', '--pdeathsig', 'USR1', '--', 'sh', ...script];
+        : ['setpriv', '--pdeathsig', 'URG', '--', 'sh', ...script];
       const child = spawn(program, args, {
         detached: true,
         stdio: ['pipe', 'inherit', 'inherit', kept.fd, told ?? 'ignore'],
@@ -177,7 +196,7 @@ export class ProcessKeeper implements MountKeeper {
       child.once('exit', (code) => {
         // 127 of setpriv: it knows no --pdeathsig, or finds no sh.
         if (code !== null && code !== 0) this.#plain = true;
-        if (!this.#ended)
+        if (!this.#ended && this.#child === child)
           log.warn({ pid: child.pid, code }, 'the keeper of the mount has ended; another is started');
         this.#again(child, startedMs);
       });

@@ -128,6 +128,11 @@ export class LibfuseSide implements MountSide {
         debug: debugFuse,
         onUnexpectedError: (error, operation) =>
           log.error({ operation, err: error }, 'request failed unexpectedly'),
+        onSingleTimesLost: () =>
+          log.warn(
+            {},
+            'this libfuse ignores calls that set only the access or only the change time of a file',
+          ),
       });
     } catch (error) {
       if (error instanceof MountError) throw mountUserError(error, mountPoint);

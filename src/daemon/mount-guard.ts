@@ -4,7 +4,7 @@
  */
 
 import type { Clock, Secret, Timer } from '../base/index.js';
-import type { MountOptions } from '../config/index.js';
+import type { Credentials, MountOptions } from '../config/index.js';
 import type { KernelMount, Negotiated } from '../fuse/index.js';
 import type { Logger } from '../observe/index.js';
 import { probeMount } from './dead-mount.js';
@@ -33,13 +33,11 @@ export interface MountGuardConfig {
   readonly inheritance: Inheritance | undefined;
   readonly takeover: Takeover | undefined;
   readonly lineage: Lineage;
+  /** As they are now. */
+  credentials(): Credentials | undefined;
   readonly notify: SdNotify | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
-}
-
-function passwordOf({ credentials }: MountOptions): Secret | undefined {
-  return credentials?.kind === 'basic' ? credentials.password : undefined;
 }
 
 export class MountGuard {
@@ -79,6 +77,11 @@ export class MountGuard {
     );
   }
 
+  /** There are other credentials, perhaps. */
+  renew(): void {
+    this.#keeper.renew();
+  }
+
   /** The daemon is about to unmount. */
   stopping(): void {
     this.#timer?.cancel();
@@ -89,8 +92,7 @@ export class MountGuard {
   async pass(): Promise<Legacy> {
     this.#timer?.cancel();
     await this.#keeper.pass();
-    const { kernel, options } = this.#config;
-    return { fd: kernel.fd, keeperPid: this.#keeper.pid, password: passwordOf(options) };
+    return { fd: this.#config.kernel.fd, keeperPid: this.#keeper.pid, password: this.#password };
   }
 
   /** The mount is gone. */
@@ -98,6 +100,12 @@ export class MountGuard {
     this.#timer?.cancel();
     await this.#keeper.done();
     if (this.#record !== undefined) removeSessionRecord(this.#config.options.cacheDir);
+  }
+
+  /** What the next daemon would have to ask a person for. */
+  get #password(): Secret | undefined {
+    const credentials = this.#config.credentials();
+    return credentials?.kind === 'basic' ? credentials.password : undefined;
   }
 
   #newRecord(negotiated: Negotiated): SessionRecord {
@@ -124,7 +132,7 @@ export class MountGuard {
     return await ProcessKeeper.start({
       kept: kernel,
       command: ownCommand(),
-      password: passwordOf(options),
+      password: () => this.#password,
       deaths,
       clock,
       log: logger,

@@ -24,12 +24,13 @@ import type { Logger } from '../observe/index.js';
 import { isRemoteError } from '../remote/index.js';
 import type { StateView } from '../state/index.js';
 import type { SyncEngine } from '../sync/index.js';
-import { checkServer, type WebdavStore } from '../webdav/index.js';
+import { checkServer } from '../webdav/index.js';
 import type { Connection } from './connection.js';
 import { remoteUserError } from './errors.js';
 import type { LiveSettings } from './live-settings.js';
 import type { CacheClaim } from './preflight-cache.js';
 import { isAlike, likeness } from './same-folder.js';
+import type { SwitchableStore } from './switched-store.js';
 
 /** For looking at another address before it is taken up. */
 const LOOK_MS = 60_000;
@@ -47,11 +48,15 @@ export interface RemountDeps {
   readonly cacheDir: string;
   readonly cache: Pick<CacheClaim, 'moved'>;
   readonly settings: LiveSettings;
-  readonly connection: Connection;
+  readonly connection: Pick<Connection, 'candidate' | 'use'> & {
+    readonly store: Pick<SwitchableStore, 'maxConnections'>;
+  };
   readonly engine: Pick<SyncEngine, 'reachable'>;
   readonly content: Pick<ContentStore, 'evict'>;
   readonly state: StateView;
   readonly kernel: RemountableKernel;
+  /** Keeps what was given here for a daemon that takes the mount over. */
+  readonly keep: (overrides: OptionTexts) => void;
   readonly logger: Pick<Logger, 'level'>;
   readonly log: Log;
 }
@@ -75,6 +80,24 @@ export class Remounter {
     const mine = this.#turn.then(() => this.#remount(request));
     this.#turn = mine.catch(() => undefined);
     return mine;
+  }
+
+  /**
+   * Takes up what was given to the daemon before this one, as far as it held at once; it was looked at then. Rejects
+   * with {@link UserError} where the sources cannot be read.
+   */
+  async restore(given: Readonly<Record<string, string>>): Promise<void> {
+    const { source, connection, log } = this.#deps;
+    const before = this.#now;
+    const overrides = only(given, (name) => optionSpec(name).applies === 'live');
+    if (source === undefined || before === undefined || Object.keys(overrides).length === 0) return;
+    const next = await source.read(overrides);
+    const changes = differences(before, next);
+    const waiting = changes.filter(({ name }) => !holds(name, false));
+    const isElsewhere = changes.some(({ name }) => LINE_OPTIONS.includes(name));
+    this.#take(before, next, waiting, isElsewhere ? connection.candidate(next.line) : undefined);
+    this.#overrides = overrides;
+    log.info({ options: Object.keys(overrides) }, 'the options that were given to the mount hold again');
   }
 
   async #remount({ options, reestablish, force }: RemountRequest): Promise<Remounted> {
@@ -103,6 +126,7 @@ export class Remounter {
     // From here on nothing fails but a new kernel mount.
     this.#take(before, next, waiting, candidate);
     this.#overrides = only(overrides, (name) => holds(name, reestablish));
+    this.#deps.keep(this.#overrides);
     if (has('read-only') && next.mount.readOnly && !reestablish) notes.push(...(await this.#refuseWriting()));
     if (has('cache-size', 'min-free-space')) await this.#deps.content.evict();
     this.#deps.log.info(
@@ -125,7 +149,7 @@ export class Remounter {
     next: OptionsNow,
     has: (...names: readonly OptionName[]) => boolean,
     force: boolean,
-  ): Promise<WebdavStore> {
+  ): Promise<SwitchableStore> {
     const { connection } = this.#deps;
     const candidate = connection.candidate(next.line);
     try {
@@ -140,7 +164,7 @@ export class Remounter {
     }
   }
 
-  async #requireSameFolder(candidate: WebdavStore, before: OptionsNow, next: OptionsNow): Promise<void> {
+  async #requireSameFolder(candidate: SwitchableStore, before: OptionsNow, next: OptionsNow): Promise<void> {
     const found = await likeness(candidate, this.#deps.state, AbortSignal.timeout(LOOK_MS));
     if (isAlike(found)) return;
     throw new UserError(
@@ -188,7 +212,7 @@ export class Remounter {
     before: OptionsNow,
     next: OptionsNow,
     waiting: readonly Change[],
-    candidate: WebdavStore | undefined,
+    candidate: SwitchableStore | undefined,
   ): void {
     const { settings, connection, engine, logger } = this.#deps;
     const { line } = next;

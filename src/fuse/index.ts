@@ -19,10 +19,5 @@ export { type MountEntry, mountedAt, parseMountinfo, setReadAhead } from './moun
 export { type Notifier, NotifyError, type NotifyOutcome } from './notify.js';
 export { OPCODES, type OpcodeRow, opcodeRow } from './opcodes.js';
 export { type FlagOutcome, setKernelReadOnly } from './remount.js';
-export {
-  FuseSession,
-  type SessionConfig,
-  type SessionCounters,
-  type SessionEnd,
-  type SessionOptions,
-} from './session.js';
+export { FuseSession } from './session.js';
+export type { SessionConfig, SessionCounters, SessionEnd, SessionOptions } from './session-config.js';

@@ -10,8 +10,7 @@ import { BufferPool, type Lease } from './buffers.js';
 import { Call } from './call.js';
 import { Device, type DeviceError } from './device.js';
 import { ERRNO, FuseError, MalformedRequest } from './errno.js';
-import type { FuseHandlers } from './handlers.js';
-import { decodeInit, type InitOptions, initOut, type Negotiated, negotiate } from './init.js';
+import { decodeInit, initOut, type Negotiated, negotiate } from './init.js';
 import { BATCH_FORGET_IN, FORGET_IN, FORGET_ONE, INIT_OUT, INTERRUPT_IN } from './layouts.js';
 import { LostRequests } from './lost-requests.js';
 import { Message, uniqueNumber, type Wire } from './message.js';
@@ -19,50 +18,7 @@ import { Notifier } from './notify.js';
 import { type Answering, OP, OPCODES, type OpcodeRow, opcodeRow, type Serve } from './opcodes.js';
 import { printReply, printRequest } from './print.js';
 import { Reply } from './reply.js';
-
-export interface SessionOptions extends InitOptions {
-  /** Bytes of buffers that requests in work may hold before no more are taken. Default 64 MiB. */
-  readonly maxHeldBytes?: number;
-  /** Requests in work before no more are taken; interrupts wait then too. Default 4096. */
-  readonly maxInFlight?: number;
-  /** Notifications that may wait. Default 65,536. */
-  readonly maxQueuedNotifications?: number;
-  /** How long the reader looks for the next request on the main thread. 0 turns it off. Default 50. */
-  readonly lingerMicros?: number;
-  /** At the end, how long handlers that were told to stop are waited for. Default 5,000. */
-  readonly closeWaitMs?: number;
-}
-
-export interface SessionConfig {
-  /** The mounted `/dev/fuse` descriptor. */
-  readonly fd: number;
-  readonly handlers: FuseHandlers;
-  readonly options?: SessionOptions;
-  /** What an earlier session on this descriptor had negotiated: the kernel sends INIT once in a mount's life. */
-  readonly resume?: Negotiated;
-  readonly clock?: Clock;
-  /** Gets each request, reply and notification as a line with all fields. Slow; for debugging. Looked up at each use. */
-  readonly trace?: ((line: string) => void) | undefined;
-  /** A handler threw what is no FuseError, and the request was answered EIO; or the kernel refused a reply. */
-  readonly onUnexpectedError: (error: unknown, operation: string) => void;
-  /** Called after each answered request with its errno (0 when it went well). */
-  readonly onAnswered?: (operation: string, durationMs: number, errno: number) => void;
-}
-
-/** Why a session ended. */
-export type SessionEnd =
-  | { readonly reason: 'unmounted' }
-  | { readonly reason: 'closed' }
-  | { readonly reason: 'failed'; readonly error: Error };
-
-export interface SessionCounters {
-  requests: number;
-  /** Requests that were not of the protocol's shape. */
-  malformed: number;
-  /** Replies that the kernel no longer wanted. */
-  undelivered: number;
-  interrupts: number;
-}
+import type { SessionConfig, SessionCounters, SessionEnd, SessionOptions } from './session-config.js';
 
 /** Room for a reply without data; a longer reply has a buffer of its own. */
 const SCRATCH_BYTES = 16 * 1024;
@@ -447,9 +403,7 @@ export class FuseSession {
   }
 
   #expireEntries(): void {
-    this.notify
-      .expireAllEntries()
-      .catch((error: unknown) => this.#report(error, 'NOTIFY_INC_EPOCH'));
+    this.notify.expireAllEntries().catch((error: unknown) => this.#report(error, 'NOTIFY_INC_EPOCH'));
   }
 
   #isBusy(nodeId: number): boolean {

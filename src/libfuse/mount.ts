@@ -19,6 +19,7 @@ import { type FuseNative, loadFuseNative } from './binding.js';
 import { duplicate, isBroken } from './libc.js';
 import { PathCalls } from './path-calls.js';
 import { Serving } from './serving.js';
+import { allowSingleTimes } from './single-times.js';
 
 export interface LibfuseOptions {
   /** An existing directory on which nothing is mounted. */
@@ -40,6 +41,8 @@ export interface LibfuseOptions {
   readonly debug?: boolean;
   /** An error that a handler was not meant to throw, which was answered EIO. */
   readonly onUnexpectedError: (error: unknown, operation: string) => void;
+  /** This libfuse does not tell of calls that set only one of a file's two times. */
+  readonly onSingleTimesLost?: () => void;
 }
 
 export interface LibfuseMount {
@@ -131,6 +134,7 @@ export async function mountLibfuse(options: LibfuseOptions): Promise<LibfuseMoun
     native.letGo(mountPoint, thread);
     options.handlers.destroy?.(false);
   };
+  if (!allowSingleTimes(thread, mountPoint)) options.onSingleTimesLost?.();
   const connection = new Connection(fd, options.clock, end);
   const late = new AbortController();
   const answered = await Promise.race([

@@ -76,18 +76,30 @@ const ATIME_AT = 104;
 const MTIME_AT = 112;
 
 /**
- * The times of a utimens, in nanoseconds. The native part passes atime twice, and mtime only in its record, so
+ * UTIME_NOW and UTIME_OMIT (2^30 - 1 and 2^30 - 2 ns) as the native part tells both of them, in milliseconds: one
+ * cannot be told from the other.
+ */
+const NOW_OR_OMIT = 1073n;
+
+/**
+ * The times of a utimens, in nanoseconds. Beside a time that is given, one of {@link NOW_OR_OMIT} is left as it is;
+ * where both are, both are now. The native part passes atime twice, and mtime only in its record, so
  * it is taken from there. Undefined when the record is not laid out as known: atime is not where it should be.
  */
 export function timesOf(
   slot: Buffer,
   atimeLow: number,
   atimeHigh: number,
-): { readonly atime: bigint; readonly mtime: bigint } | undefined {
+): { readonly atime?: bigint | 'now'; readonly mtime?: bigint | 'now' } | undefined {
   if (slot.length < MTIME_AT + 8) return undefined;
   const told = (BigInt(atimeHigh) << 32n) | BigInt(atimeLow);
   if (slot.readBigUInt64LE(ATIME_AT) !== told) return undefined;
-  return { atime: signedNs(told), mtime: signedNs(slot.readBigUInt64LE(MTIME_AT)) };
+  const mtime = slot.readBigUInt64LE(MTIME_AT);
+  if (told === NOW_OR_OMIT && mtime === NOW_OR_OMIT) return { atime: 'now', mtime: 'now' };
+  return {
+    ...(told === NOW_OR_OMIT ? {} : { atime: signedNs(told) }),
+    ...(mtime === NOW_OR_OMIT ? {} : { mtime: signedNs(mtime) }),
+  };
 }
 
 function signedNs(milliseconds: bigint): bigint {

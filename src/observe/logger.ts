@@ -78,14 +78,16 @@ async function makeLogger(options: LogOptions, family: Family): Promise<Logger> 
     serializers: { err: serializeError, error: serializeError, cause: serializeError },
   };
   const pretty = options.format === 'pretty' || (options.format === 'auto' && isatty(fd));
-  if (!pretty) return pino(settings, destination({ dest: fd, sync: true }));
+  const out = destination({ dest: fd, sync: true });
+  // A terminal that was closed, or a full disk below a log file, must not end a mount. Nobody can be told.
+  out.on('error', () => undefined);
+  if (!pretty) return pino(settings, out);
   // Loaded only where it is used: it is a good part of the start-up time.
   const { default: prettyStream } = await import('pino-pretty');
   return pino(
     settings,
     prettyStream({
-      destination: fd,
-      sync: true,
+      destination: out,
       colorize: isatty(fd),
       translateTime: 'SYS:HH:MM:ss.l',
       ignore: 'subsystem',

@@ -165,7 +165,8 @@ export class SyncEngine implements Sync, SyncControl {
     const { connection } = this;
     this.#events.emit({ type: 'connection', connection });
     const state = this.#connectivity.state;
-    if (state.kind !== 'online') this.#events.trouble(state.error.code, state.error.message);
+    if (state.kind === 'online') this.#pins.lookThrough();
+    else this.#events.trouble(state.error.code, state.error.message);
   }
 
   /** Takes up what an earlier run left, and begins to carry changes up. */

@@ -71,8 +71,10 @@ export class Pins {
   #transfers = 0;
   /** What comes next fits only when one of the transfers has ended. */
   #isCrowded = false;
-  #lookMs = FIRST_LOOK_MS;
   #look: Timer | undefined;
+  /** Something could not be fetched since the last look, and in how many looks in a row that was so. */
+  #hadTrouble = false;
+  #troubledLooks = 0;
   #gather: Timer | undefined;
   /** What is pinned does not fit: told once, until something fits again. */
   #isFull = false;
@@ -259,8 +261,9 @@ export class Pins {
 
   #pump(): void {
     while (this.#started && this.#running < FETCHES_AT_ONCE && !this.#stop.signal.aborted) {
-      const waitMs = this.#connectivity.waitMs;
-      if (waitMs > 0 || this.#isFull || this.#isCrowded) break;
+      // When the server can be reached again, all is looked through.
+      if (this.#connectivity.waitMs > 0) this.#noteTrouble();
+      if (this.#connectivity.waitMs > 0 || this.#isFull || this.#isCrowded) break;
       const [file] = this.#files;
       const [dir] = file === undefined ? this.#dirs : [];
       if (file === undefined && dir === undefined) break;
@@ -278,20 +281,28 @@ export class Pins {
 
   #armLook(): void {
     if (this.#look !== undefined) return;
-    this.#look = this.#clock.after(Math.max(this.#lookMs, this.#connectivity.waitMs), () => {
+    const backOffMs = Math.min(LONGEST_LOOK_MS, FIRST_LOOK_MS * 2 ** Math.min(this.#troubledLooks, 16));
+    this.#look = this.#clock.after(this.#hadTrouble ? backOffMs : LONGEST_LOOK_MS, () => {
       this.#look = undefined;
-      this.#lookMs = Math.min(LONGEST_LOOK_MS, this.#lookMs * 2);
+      this.#troubledLooks = this.#hadTrouble ? this.#troubledLooks + 1 : 0;
+      this.#hadTrouble = false;
       this.#isFull = false;
       this.lookThrough();
     });
   }
 
+  /** What is missing now is looked at again sooner. */
+  #noteTrouble(): void {
+    if (this.#hadTrouble) return;
+    this.#hadTrouble = true;
+    this.#look?.cancel();
+    this.#look = undefined;
+  }
+
   /** The reader of a pinned file would be told; nobody reads now, so it is only tried again. */
   #failed(ino: Ino, error: unknown): void {
     if (isAbortError(error) || this.#stop.signal.aborted) return;
-    this.#lookMs = FIRST_LOOK_MS;
-    this.#look?.cancel();
-    this.#look = undefined;
+    this.#noteTrouble();
     const path = shownPath(this.#state, ino);
     if (isRemoteError(error)) {
       this.#log.debug({ code: error.code, path }, 'what is pinned was not fetched');
@@ -364,7 +375,7 @@ export class Pins {
   }
 
   #tellFull(ino: Ino): void {
-    this.#lookMs = FIRST_LOOK_MS;
+    this.#noteTrouble();
     if (this.#isFull) return;
     this.#isFull = true;
     const path = shownPath(this.#state, ino);

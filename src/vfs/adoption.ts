@@ -62,7 +62,8 @@ function bodyOf(core: VfsCore, record: FileRecord): Body | undefined {
   try {
     return acquireBody(core, record);
   } catch (error) {
-    if (error instanceof VfsError || (error instanceof ContentError && error.code === 'lost')) return undefined;
+    if (error instanceof VfsError || (error instanceof ContentError && error.code === 'lost'))
+      return undefined;
     throw error;
   }
 }

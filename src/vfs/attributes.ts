@@ -3,8 +3,8 @@
 import { after, type Ino, type MaybePromise, type Ns } from '../base/index.js';
 import { type InodeRecord, linkCount } from '../state/index.js';
 import { inodeRecord, latest, type VfsCore, withoutPrivileges } from './core.js';
+import type { Fh } from './fh.js';
 import type { Files } from './file-io.js';
-import type { Fh } from './handle-table.js';
 import { DIRECTORY_SIZE_BYTES, IO_SIZE_BYTES, STAT_BLOCK_BYTES } from './limits.js';
 import type { VfsRequest } from './request.js';
 

@@ -10,7 +10,8 @@ import type { Ino, MaybePromise } from '../base/index.js';
 import type { InodeRecord, NodeRecord } from '../state/index.js';
 import { type Attributes, attributesOf } from './attributes.js';
 import { inodeOf, inodeRecord, type VfsCore } from './core.js';
-import type { DirHandle, Fh } from './handle-table.js';
+import type { Fh } from './fh.js';
+import type { DirHandle } from './handle-table.js';
 import type { VfsRequest } from './request.js';
 
 export interface DirectoryEntry {

@@ -11,7 +11,8 @@ import type { FileRecord } from '../state/index.js';
 import { acquireBody } from './adoption.js';
 import { latest, SET_GID, SET_UID, type VfsCore, withoutPrivileges } from './core.js';
 import { VfsError } from './errors.js';
-import type { Fh, FileHandle } from './handle-table.js';
+import type { Fh } from './fh.js';
+import type { FileHandle } from './handle-table.js';
 import { MAX_FILE_BYTES } from './limits.js';
 import type { VfsRequest } from './request.js';
 
@@ -115,7 +116,10 @@ export class Files {
     const handle = this.#writable(fh);
     return this.#changing(handle, handle.body.size, request, () => {
       // The end is where it is at the time of the write, not of the call.
-      const at = handle.append && options.fromPageCache !== true ? appendAt(handle, data, position, request) : position;
+      const at =
+        handle.append && options.fromPageCache !== true
+          ? appendAt(handle, data, position, request)
+          : position;
       assertSize(handle.ino, at + data.length);
       const written = handle.body.writeSync(data, at);
       this.#changed(handle);

@@ -5,14 +5,12 @@
  * INVARIANT: the handles of an inode are as many as the inode table counts, as are the unflushed ones.
  */
 
-import type { Branded, Ino, Name } from '../base/index.js';
+import type { Ino, Name } from '../base/index.js';
 import type { Body } from '../content/index.js';
 import { VfsError } from './errors.js';
+import type { Fh } from './fh.js';
 import { type HandleLog, type LoggedHandle, NO_HANDLE_LOG } from './handle-log.js';
 import type { InodeTable } from './inode-table.js';
-
-/** A handle number, never reused within one mount, whichever process serves it. */
-export type Fh = Branded<number, 'Fh'>;
 
 export interface FileHandle {
   readonly kind: 'file';

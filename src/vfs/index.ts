@@ -3,6 +3,7 @@ export type { AttributeChanges, Attributes } from './attributes.js';
 export type { Caller, VfsDependencies, VfsOptions } from './core.js';
 export type { DirectoryEntry, DirectoryEntryPlus } from './directory.js';
 export { VfsError, type VfsErrorCode, type VfsErrorContext } from './errors.js';
+export type { Fh } from './fh.js';
 export type { OpenMode, WriteOptions } from './file-io.js';
 export {
   type HandleLog,
@@ -11,7 +12,6 @@ export {
   type OpenHandleLogOptions,
   openHandleLog,
 } from './handle-log.js';
-export type { Fh } from './handle-table.js';
 export type { InodeTable } from './inode-table.js';
 export {
   DIRECTORY_SIZE_BYTES,

@@ -62,7 +62,9 @@ export class InodeTable implements Usage {
 
   /** Nothing is known of references to it; only the kernel can tell. */
   isDoubtful(ino: Ino): boolean {
-    return ino < this.#earlierBelow && ino !== ROOT_INO && !this.#givenBack.has(ino) && !this.#lookups.has(ino);
+    return (
+      ino < this.#earlierBelow && ino !== ROOT_INO && !this.#givenBack.has(ino) && !this.#lookups.has(ino)
+    );
   }
 
   /** The kernel says that it does not know the inode. */

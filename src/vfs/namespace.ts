@@ -20,8 +20,8 @@ import {
   type VfsCore,
 } from './core.js';
 import { VfsError } from './errors.js';
+import type { Fh } from './fh.js';
 import type { Files, OpenMode } from './file-io.js';
-import type { Fh } from './handle-table.js';
 import { LINK_MAX, SYMLINK_MAX_BYTES } from './limits.js';
 import type { VfsRequest } from './request.js';
 

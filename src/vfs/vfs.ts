@@ -9,8 +9,8 @@ import { type Adopted, adoptHandles } from './adoption.js';
 import { AttributeOperations } from './attributes.js';
 import { VfsCore, type VfsDependencies, type VfsOptions } from './core.js';
 import { Directories } from './directory.js';
+import type { Fh } from './fh.js';
 import { Files } from './file-io.js';
-import type { Fh } from './handle-table.js';
 import type { InodeTable } from './inode-table.js';
 import { Namespace } from './namespace.js';
 import { Rename } from './rename.js';
@@ -19,6 +19,7 @@ import { ExtendedAttributes } from './xattr.js';
 
 export class Vfs {
   readonly #core: VfsCore;
+  #isHandedOver = false;
   readonly names: Namespace;
   readonly renames: Rename;
   readonly directories: Directories;
@@ -73,6 +74,7 @@ export class Vfs {
 
   /** Another process takes over: commits what is only in memory; what is open stays open for that one. */
   handOver(): void {
+    this.#isHandedOver = true;
     for (const ino of this.#core.inodes.liveInodes()) this.files.commitLive(ino);
     this.#core.handles.handOver();
   }
@@ -89,8 +91,12 @@ export class Vfs {
     else if (handle !== undefined) this.directories.release(fh);
   }
 
-  /** The mount ends: releases what is still open, as if it were closed, and returns all references. */
+  /**
+   * The mount ends: releases what is still open, as if it were closed, and returns all references. Nothing after
+   * {@link handOver}.
+   */
   close(): void {
+    if (this.#isHandedOver) return;
     const { handles, inodes } = this.#core;
     for (const handle of [...handles]) {
       if (handle.kind === 'file') this.files.release(handle.fh);

@@ -16,6 +16,12 @@ import { FakeMounts, Refusal } from './fake-mount.js';
 
 const BUSY_QUEUE = { pending: 3, running: 1, failing: 0, bytes: 10 * MIB, bytesDone: MIB };
 
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
+  });
+}
+
 describe('which mount', () => {
   test('none runs: one helpful line, and an exit code of its own', async () => {
     await using mounts = new FakeMounts();
@@ -274,9 +280,9 @@ describe('waiting', () => {
   test('a daemon that goes while flush waits is told of', async () => {
     await using mounts = new FakeMounts();
     const mount = await mounts.add({ queue: BUSY_QUEUE });
-    mount.on('flush', () => {
+    mount.on('flush', (_, { signal }) => {
       setTimeout(() => void mount.close(), 100);
-      return new Promise(() => undefined);
+      return untilAborted(signal);
     });
     const { code } = await mounts.run(['flush']);
     assert.ok(
@@ -289,13 +295,13 @@ describe('waiting', () => {
     await using mounts = new FakeMounts();
     const mount = await mounts.add({ queue: BUSY_QUEUE });
     let waiting = false;
-    mount.on('flush', () => {
+    mount.on('flush', (_, { signal }) => {
       waiting = true;
-      return new Promise(() => undefined);
+      return untilAborted(signal);
     });
     const child = spawn(INFINIMOUNT[0] ?? '', [...INFINIMOUNT.slice(1), 'unmount'], {
       env: { ...process.env, INFINIMOUNT_RUNTIME_DIR: mounts.directory },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'ignore', 'pipe'],
     });
     let stderr = '';
     child.stderr.on('data', (chunk) => {
@@ -356,6 +362,7 @@ describe('status --watch', () => {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const [first] = await once(child.stdout, 'data');
+    child.stdout.resume();
     assert.equal(JSON.parse(String(first).split('\n')[0] ?? '').type, 'status');
     child.kill('SIGTERM');
     await once(child, 'close');

@@ -10,7 +10,7 @@ import { controlSocketPath } from '../../src/config/index.js';
 import { ControlClient, ControlError } from '../../src/control/index.js';
 import { waitUntil } from '../support/exec.js';
 import { type InfiniCloud, startInfiniCloud } from '../support/infinicloud/index.js';
-import type { MountedDrive } from '../support/mount/index.js';
+import { FsWorker, type MountedDrive, type RemoteFs } from '../support/mount/index.js';
 import { assertNoSecret, basicProfile, Home, SKIP_CLOUD_MOUNT, serverHas } from './setup.js';
 
 const COMMENT = '# the comment of a person\n';
@@ -197,18 +197,25 @@ class Load {
   }
 
   async run(): Promise<void> {
-    await Promise.all([this.#reads(), this.#reads(), this.#writes('a'), this.#writes('b')]);
+    const programs = Array.from({ length: 4 }, () => new FsWorker({ timeoutMs: 60_000 }));
+    try {
+      await Promise.all(
+        programs.map(({ fs }, index) => (index < 2 ? this.#reads(fs) : this.#writes(fs, `${index}`))),
+      );
+    } finally {
+      for (const program of programs) program.close();
+    }
   }
 
   stop(): void {
     this.#stopped = true;
   }
 
-  async #reads(): Promise<void> {
+  async #reads(fs: RemoteFs): Promise<void> {
     while (!this.#stopped && this.#next < REMOTE_FILES) {
       const name = `down-${this.#next++}`;
       await this.#noting(`read ${name}`, async () => {
-        const content = await this.#drive.fs.readFile(this.#drive.at(name));
+        const content = await fs.readFile(this.#drive.at(name));
         assert.ok(content.equals(this.#remote), 'wrong bytes');
         this.read += 1;
       });
@@ -216,12 +223,12 @@ class Load {
     }
   }
 
-  async #writes(lane: string): Promise<void> {
+  async #writes(fs: RemoteFs, lane: string): Promise<void> {
     for (let index = 0; !this.#stopped; index += 1) {
       const name = `up-${lane}-${index}`;
       const content = randomBytes(20_000 + index);
       await this.#noting(`write ${name}`, async () => {
-        await this.#drive.fs.writeFile(this.#drive.at(name), content);
+        await fs.writeFile(this.#drive.at(name), content);
         this.written.set(name, content);
       });
       await delay(40);

@@ -5,7 +5,8 @@ import { chmodSync, existsSync, statSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { run, sh, skipUnless } from '../support/exec.js';
 import { INFINIMOUNT, type UserIds } from '../support/mount/index.js';
-import { diffTrees, SKIP_MOUNT, startBench, TempDir } from './setup.js';
+import { SurvivingMount } from '../support/mount/surviving.js';
+import { DRIVERS, diffTrees, SKIP_MOUNT, startBench, TempDir } from './setup.js';
 
 const DEVICE = '/dev/fuse';
 const FUSERMOUNT = ['/usr/bin/fusermount3', '/bin/fusermount3'];
@@ -38,32 +39,52 @@ const SKIP =
   SKIP_MOUNT || skipUnless(canMountAsUser(), 'root to change from, /dev/fuse, and a set-user-id fusermount3');
 
 describe('an ordinary user', { skip: SKIP }, () => {
-  test('mounts, works, and unmounts', async (t) => {
-    const readable = await run(['test', '-r', INFINIMOUNT.at(-1) ?? ''], NOBODY);
-    if (readable.code !== 0) {
+  for (const driver of DRIVERS) {
+    test(`mounts, works, and unmounts, driver ${driver}`, async (t) => {
+      const readable = await run(['test', '-r', INFINIMOUNT.at(-1) ?? ''], NOBODY);
+      if (readable.code !== 0) {
+        t.skip('the project folder is not readable for another user');
+        return;
+      }
+      const started = await run([...INFINIMOUNT, '--version'], { ...NOBODY, env: { HOME: '/tmp' } });
+      assert.equal(started.code, 0, started.stderr);
+      using _device = new OpenDevice();
+      using temp = new TempDir('user');
+      await sh('mkdir "$1"; cd "$1"; for i in $(seq 50); do seq $i > f$i; done; chmod -R a+rX ..', [
+        temp.at('source'),
+      ]);
+      await using bench = await startBench({ driver, asUser: NOBODY, env: { HOME: '/tmp' } });
+      const { drive } = bench;
+      await drive.sh('cp -r "$1" copy; diff -r "$1" copy; mv copy/f1 copy/renamed', [temp.at('source')]);
+      const stat = await drive.fs.stat(drive.at('copy', 'f2'));
+      assert.deepEqual([stat.uid, stat.gid], [NOBODY.uid, NOBODY.gid]);
+      // Written in small pieces through the kernel's writeback cache, and read by another handle before the close.
+      await drive.sh(
+        'exec 3>pieces; for i in $(seq 500); do echo $i >&3; done; test "$(wc -l < pieces)" = 500',
+      );
+      await bench.serverHas('pieces', Array.from({ length: 500 }, (_, i) => `${i + 1}\n`).join(''));
+      await sh('mv "$1/f1" "$1/renamed"', [temp.at('source')]);
+      await bench.serverEquals(temp.at('source'), 'copy');
+      assert.equal(await diffTrees(temp.at('source'), bench.onServer('copy')), '');
+      assert.deepEqual(await drive.unmount(), { code: 0, signal: null });
+    });
+  }
+
+  test('keeps a mount whose daemon is killed, and the next daemon unmounts it', async (t) => {
+    if ((await run(['test', '-r', INFINIMOUNT.at(-1) ?? ''], NOBODY)).code !== 0) {
       t.skip('the project folder is not readable for another user');
       return;
     }
-    const started = await run([...INFINIMOUNT, '--version'], { ...NOBODY, env: { HOME: '/tmp' } });
-    assert.equal(started.code, 0, started.stderr);
     using _device = new OpenDevice();
-    using temp = new TempDir('user');
-    await sh('mkdir "$1"; cd "$1"; for i in $(seq 50); do seq $i > f$i; done; chmod -R a+rX ..', [
-      temp.at('source'),
-    ]);
     await using bench = await startBench({ asUser: NOBODY, env: { HOME: '/tmp' } });
     const { drive } = bench;
-    await drive.sh('cp -r "$1" copy; diff -r "$1" copy; mv copy/f1 copy/renamed', [temp.at('source')]);
-    const stat = await drive.fs.stat(drive.at('copy', 'f2'));
-    assert.deepEqual([stat.uid, stat.gid], [NOBODY.uid, NOBODY.gid]);
-    // Written in small pieces through the kernel's writeback cache, and read by another handle before the close.
-    await drive.sh(
-      'exec 3>pieces; for i in $(seq 500); do echo $i >&3; done; test "$(wc -l < pieces)" = 500',
-    );
-    await bench.serverHas('pieces', Array.from({ length: 500 }, (_, i) => `${i + 1}\n`).join(''));
-    await sh('mv "$1/f1" "$1/renamed"', [temp.at('source')]);
-    await bench.serverEquals(temp.at('source'), 'copy');
-    assert.equal(await diffTrees(temp.at('source'), bench.onServer('copy')), '');
-    assert.deepEqual(await drive.unmount(), { code: 0, signal: null });
+    await using mount = SurvivingMount.of(drive.path);
+    await drive.sh('echo one > a');
+    const writing = drive.sh('exec 3>>a; sleep 1; echo two >&3; cat a');
+    await mount.killDaemon();
+    assert.equal(await writing, 'one\ntwo\n');
+    assert.equal(mount.daemons().length, 1);
+    await bench.serverHas('a', 'one\ntwo\n');
+    await mount.unmount();
   });
 });

@@ -128,6 +128,9 @@ function work(): void {
       process.stdout.write(
         `FAILED round ${rounds}, ${name}: ${error instanceof Error ? error.stack : error}\n`,
       );
+      process.stdout.write(
+        `there is: ${fs.readdirSync(dir).toSorted().join(' ')}\nwanted: ${[...files.keys()].join(' ')}\n`,
+      );
       process.exit(1);
     }
   }

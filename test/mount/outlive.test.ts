@@ -11,8 +11,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { killGroup, run, waitUntil } from '../support/exec.js';
-import { findMount, INFINIMOUNT, type MountTarget } from '../support/mount/index.js';
+import { killGroup, run, skipWithout, waitUntil } from '../support/exec.js';
+import { findMount, forceUnmount, INFINIMOUNT, type MountTarget } from '../support/mount/index.js';
 import { killQuietly } from '../support/mount/process.js';
 import { SurvivingMount, takeoversIn } from '../support/mount/surviving.js';
 import { type LatencyProxy, startLatencyProxy } from '../support/proxy/latency.js';
@@ -148,6 +148,7 @@ class Scene {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await forceUnmount(this.mountPoint);
     this.proxy.setHeld(false);
     await this.proxy.stop();
     await this.server.stop();
@@ -309,6 +310,47 @@ describe('a mount that outlives its daemon', { skip: SKIP_MOUNT }, () => {
     await mount.unmount();
   });
 
+  test('a typed password is handed over in memory, and a closed terminal ends nothing', {
+    skip: skipWithout('script'),
+  }, async () => {
+    await using scene = await Scene.start();
+    await using mount = SurvivingMount.of(scene.mountPoint);
+    const words = scene
+      .argv()
+      .filter((word) => word !== '--password-file' && word !== scene.temp.at('password'));
+    // script(1) is the terminal, which closes when the first daemon ends.
+    const terminal = spawn('script', ['-qec', words.map((word) => `'${word}'`).join(' '), '/dev/null'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      detached: true,
+    });
+    try {
+      let shown = '';
+      terminal.stdout.on('data', (chunk: Buffer) => {
+        shown += chunk;
+      });
+      await waitUntil('the question', () => shown.includes('Password of'));
+      terminal.stdin.write(`${scene.server.password}\n`);
+      await waitUntil('the mount', () => shown.includes('infinimount: mounted'));
+      assert.ok(!shown.includes(scene.server.password));
+      const [first] = mount.daemons();
+      await mount.killDaemon();
+      await waitUntil('the end of the terminal', () => terminal.exitCode !== null);
+      await scene.sh('echo x > a');
+      assert.ok(!mount.daemons().includes(first ?? 0));
+      await waitUntil('the file on the server', () => existsSync(join(scene.server.root, 'a')));
+      const [daemon] = mount.daemons();
+      for (const name of ['cmdline', 'environ']) {
+        assert.ok(!readFileSync(`/proc/${daemon}/${name}`, 'utf8').includes(scene.server.password));
+      }
+      // It logs to the terminal that is gone.
+      await mount.killDaemon();
+      assert.equal(await scene.sh('cat a'), 'x\n');
+      await mount.unmount();
+    } finally {
+      killGroup(terminal);
+    }
+  });
+
   test('a daemon that cannot start says why, and the mount is released', async () => {
     await using scene = await Scene.start();
     await using mount = await scene.mount();
@@ -322,7 +364,7 @@ describe('a mount that outlives its daemon', { skip: SKIP_MOUNT }, () => {
 
   test('daemons that die at their start: the mount is released', async () => {
     await using scene = await Scene.start();
-    const hook = crashHook(scene.temp, 0);
+    const hook = crashHook(scene.temp, 'at its start');
     await using mount = await scene.mount([], { env: { NODE_OPTIONS: `--require ${hook.script}` } });
     await scene.sh('echo x > a');
     hook.arm();
@@ -333,23 +375,35 @@ describe('a mount that outlives its daemon', { skip: SKIP_MOUNT }, () => {
 
   test('daemons that die soon after they took over: the mount is released', async () => {
     await using scene = await Scene.start();
-    const hook = crashHook(scene.temp, 1_000);
+    const hook = crashHook(scene.temp, 'when it has taken over');
     await using mount = await scene.mount([], { env: { NODE_OPTIONS: `--require ${hook.script}` } });
     await scene.sh('echo x > a');
     hook.arm();
     await mount.killDaemon();
     await mount.gone(120_000);
     assert.match(mount.log, /its daemon died 26 times in a row, and it was released/);
+    assert.equal(mount.takeovers, 25);
   });
 });
 
-/** A script for `node --require` that ends each daemon, `afterMs` after its start, once it is armed. */
-function crashHook(temp: TempDir, afterMs: number): { readonly script: string; arm(): void } {
+const DEATHS = {
+  'at its start': 'process.exit(1)',
+  'when it has taken over': `const { writeSync } = fs;
+    fs.writeSync = (fd, text, ...rest) => {
+      const written = writeSync(fd, text, ...rest);
+      if (String(text).includes('has taken over')) process.kill(process.pid, 'SIGKILL');
+      return written;
+    }`,
+} as const;
+
+/** A script for `node --require` that ends each daemon, once it is armed. */
+function crashHook(temp: TempDir, when: keyof typeof DEATHS): { readonly script: string; arm(): void } {
   const script = temp.at('crash.cjs');
   const flag = temp.at('armed');
-  const crash =
-    afterMs === 0 ? 'process.exit(1)' : `setTimeout(() => process.kill(process.pid, 'SIGKILL'), ${afterMs})`;
-  writeFileSync(script, `if (require('node:fs').existsSync('${flag}')) ${crash};\n`);
+  writeFileSync(
+    script,
+    `const fs = require('node:fs');\nif (fs.existsSync('${flag}')) { ${DEATHS[when]} }\n`,
+  );
   return { script, arm: () => writeFileSync(flag, '') };
 }
 

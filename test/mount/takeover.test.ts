@@ -72,6 +72,14 @@ class Mount implements AsyncDisposable {
     if ('ready' in ready) this.adopted = ready.adopted;
   }
 
+  /** Starts a daemon that is killed before or just after it serves. */
+  async startAndKill(afterMs: number): Promise<void> {
+    const starting = this.start();
+    await Promise.race([starting, new Promise((resolve) => setTimeout(resolve, afterMs))]);
+    await this.kill();
+    await starting.catch(() => undefined);
+  }
+
   /** The daemon dies at this point of the next requests. */
   async arm(wish: DeathWish): Promise<void> {
     this.#daemon?.send(wish);
@@ -174,6 +182,26 @@ describe('a mount taken over', { skip: SKIP_MOUNT, timeout: 300_000 }, () => {
     assert.deepEqual(mount.trouble, []);
   });
 
+  test('on a kernel that cannot send again, what was under way is interrupted, the rest goes on', async () => {
+    await using mount = await Mount.make({ maskInitFlags: ['HAS_RESEND'] });
+    await mount.run('hold', mount.path);
+    const dir = `${mount.path}/RENAME2`;
+    await mount.run('prepare', dir, 'RENAME2');
+    await mount.arm({ operation: 'RENAME2', when: 'received', nth: 1 });
+    const acting = mount.run('act', dir, 'RENAME2');
+    acting.catch(() => undefined);
+    await mount.died();
+    await mount.start();
+    // Any request tells the daemon how far the numbers have come.
+    using other = new FsWorker({ timeoutMs: LIMIT_MS });
+    await other.fs.exists(`${mount.path}/nothing`);
+    await assert.rejects(acting, { code: 'EINTR' });
+    await mount.run('act', dir, 'RENAME2');
+    await mount.run('check', dir, 'RENAME2');
+    await mount.run('useHeld', mount.path);
+    assert.deepEqual(mount.trouble, []);
+  });
+
   const seed = Number(process.env.TAKEOVER_SEED ?? 20_261_124);
   test(`random work, random kills, seed ${seed}`, async () => {
     await using mount = await Mount.make();
@@ -189,6 +217,11 @@ describe('a mount taken over', { skip: SKIP_MOUNT, timeout: 300_000 }, () => {
       if (!working) break;
       await mount.kill();
       kills += 1;
+      // Some of them die while they start.
+      if (random.chance(0.3)) {
+        await mount.startAndKill(random.below(900));
+        kills += 1;
+      }
       await mount.start();
     }
     const { calls } = (await work) as { readonly calls: number };

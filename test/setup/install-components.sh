@@ -20,6 +20,7 @@ test_components=(
   /usr/bin/rsync:rsync
   /usr/bin/openssl:openssl
   /usr/bin/strace:strace
+  /lib/systemd/systemd:systemd
 )
 
 case "${1:-}" in

@@ -6,7 +6,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { EXIT_CODES } from '../../src/cli/exit-codes.js';
-import { environmentName, OPTION_NAMES, optionSpec } from '../../src/config/index.js';
+import { environmentName, OPTION_NAMES, type OptionChange, optionSpec } from '../../src/config/index.js';
 
 export const README = fileURLToPath(new URL('../../README.md', import.meta.url));
 
@@ -14,20 +14,27 @@ function cell(text: string): string {
   return text.replaceAll('|', '\\|');
 }
 
+/** From when on a new value holds. */
+const APPLIES: Readonly<Record<OptionChange, string>> = {
+  live: '`remount`',
+  credentials: '`rotate`',
+  'new-mount': '`remount --reestablish`',
+  'new-daemon': 'mount again',
+};
+
 function optionsTable(): string {
   const rows = OPTION_NAMES.map((name) => {
-    const { metavar, help, choices, defaultHelp, defaultText, where } = optionSpec(name);
+    const { metavar, help, choices, defaultHelp, defaultText, where, applies } = optionSpec(name);
     const value = metavar === undefined ? '' : ` ${choices === undefined ? metavar : choices.join('|')}`;
     const fallback =
       defaultHelp ?? (metavar === undefined ? (defaultText === 'true' ? 'on' : 'off') : `\`${defaultText}\``);
     const isFlag = where === undefined;
     const shown = isFlag ? `--${name}${cell(value)}` : `${name} =${cell(value)}`;
     const variable = isFlag ? `\`${environmentName(name)}\`` : 'in the file only';
-    return `| \`${shown}\` | ${cell(help)} | ${fallback} | ${variable} |`;
+    return `| \`${shown}\` | ${cell(help)} | ${fallback} | ${variable} | ${APPLIES[applies]} |`;
   });
-  return ['| option | what it does | default | in the environment |', '|---|---|---|---|', ...rows].join(
-    '\n',
-  );
+  const head = '| option | what it does | default | in the environment | for a mount that runs |';
+  return [head, '|---|---|---|---|---|', ...rows].join('\n');
 }
 
 function exitCodesTable(): string {

@@ -51,7 +51,7 @@ const TARGETS = [
     'nss-lookup',
     'time-sync',
   ],
-  ...['final', 'exit'],
+  ...['default', 'final', 'exit'],
 ].map((name) => `${name}.target`);
 
 /** $1: our directory, which holds the script and an fstab; the rest: names of targets. */
@@ -59,8 +59,11 @@ const BOOT = `
 set -eu
 own=$1; shift
 mount --make-rprivate /
-mkdir -p "$own/units" "$own/generators"
-for unit in "$@"; do cp "/usr/lib/systemd/system/$unit" "$own/units/" 2>/dev/null || :; done
+mkdir -p "$own/units" "$own/user-units" "$own/generators"
+for unit in "$@"; do
+  cp "/usr/lib/systemd/system/$unit" "$own/units/" 2>/dev/null || :
+  cp "/usr/lib/systemd/user/$unit" "$own/user-units/" 2>/dev/null || :
+done
 cp /usr/lib/systemd/system-generators/systemd-fstab-generator "$own/generators/"
 mount -t tmpfs -o mode=755 tmpfs /run
 for directory in /etc /usr/sbin; do
@@ -72,7 +75,11 @@ mkdir -p /etc/systemd/system "$own/state"
 ln -s "$own/fstab" /etc/fstab
 mount --bind "$own/state" /var/lib
 mount --bind "$own/units" /usr/lib/systemd/system
+mount --bind "$own/user-units" /usr/lib/systemd/user
 mount --bind "$own/generators" /usr/lib/systemd/system-generators
+# As udev makes it; a container may have it for root only.
+mknod -m 666 /run/own/fuse c 10 229
+mount --bind /run/own/fuse /dev/fuse
 umount -R -l /sys/fs/cgroup 2>/dev/null || :
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 # As on a machine: what a service mounts is seen by all, unless it has a namespace of its own.

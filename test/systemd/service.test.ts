@@ -186,7 +186,7 @@ describe('the service of the machine', { skip: SKIP }, () => {
       [home],
     );
     await bench.writeConfig(`${home}/.config/infinimount`, bench.profile());
-    await systemd.sh('chown -R alice: "$1" "$2"; chmod 666 /dev/fuse', [home, bench.mountPoint]);
+    await systemd.sh('chown -R alice: "$1" "$2"', [home, bench.mountPoint]);
     await bench.infinimount('service', 'install', 'work', '--run-as', 'alice', '--now');
     const asAlice = (script: string) =>
       systemd.run([
@@ -215,6 +215,18 @@ describe('the service of the machine', { skip: SKIP }, () => {
     assert.ok(Number(/Overall exposure level .*: ([0-9.]+)/.exec(judged)?.[1]) <= MAX_EXPOSURE, judged);
     await bench.infinimount('service', 'remove', 'work');
     assert.equal(await systemd.sh('find /etc/systemd/system -type f -o -type l'), '');
+  });
+
+  test('a unit with a mount namespace of its own mounts for nobody, and says so', async () => {
+    await using bench = await ServiceBench.start();
+    const { systemd } = bench;
+    await systemd.sh(
+      'mkdir -p "/etc/systemd/system/$1.d"; printf "[Service]\\nPrivateMounts=yes\\n" > "/etc/systemd/system/$1.d/private.conf"',
+      [UNIT],
+    );
+    await bench.infinimount('service', 'install', 'work', '--now');
+    assert.match(systemd.output, /nobody but this service will see the mount/);
+    assert.equal(await bench.isMounted(), false);
   });
 
   test('a profile that is not in order is not installed', async () => {

@@ -47,16 +47,15 @@ export function progressText(progress: Progress, upBytesPerSecond: number): stri
   return `${sizes}${showCount(pending, 'change')} left, ${showRate(upBytesPerSecond)}`;
 }
 
-/** Why nothing moves, in one line; undefined where things go their way. */
+/**
+ * Why nothing moves, in one line; undefined where things go their way. That the uploads are paused is said by the daemon,
+ * which does not wait then.
+ */
 export function waitReason({
   connection,
-  paused,
   queue,
-}: Pick<Status, 'connection' | 'paused' | 'queue'>):
-  | { readonly key: string; readonly text: string }
-  | undefined {
+}: Pick<Status, 'connection' | 'queue'>): { readonly key: string; readonly text: string } | undefined {
   if (queue.pending === 0) return undefined;
-  if (paused) return { key: 'paused', text: 'uploads are paused; go on with: infinimount resume' };
   switch (connection.kind) {
     case 'offline':
       return { key: 'offline', text: `the server cannot be reached: ${connection.reason}; waiting for it` };

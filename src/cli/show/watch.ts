@@ -32,7 +32,7 @@ export function watchLines(state: WatchState, view: StatusView, rows: number): r
     ...(state.silence === undefined ? [] : [paint('red', truncate(printable(state.silence), width))]),
     ...statusLines(state.status, view),
   ];
-  const foot = paint('dim', 'q or Ctrl-C ends the watching; the mount goes on');
+  const foot = paint('dim', truncate('q or Ctrl-C ends the watching; the mount goes on', width));
   const running = state.queue.items.filter(
     ({ state: kind, bytesTotal }) => kind === 'running' || bytesTotal !== undefined,
   );
@@ -44,7 +44,8 @@ export function watchLines(state: WatchState, view: StatusView, rows: number): r
   if (items.length > 0) {
     lines.push('');
     for (const item of items) lines.push(itemLine(item, width));
-    if (hidden > 0) lines.push(paint('dim', `  and ${showNumber(hidden)} more in the queue`));
+    if (hidden > 0)
+      lines.push(paint('dim', truncate(`  and ${showNumber(hidden)} more in the queue`, width)));
   }
   if (recent.length > 0) {
     lines.push('');

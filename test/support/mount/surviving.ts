@@ -33,6 +33,11 @@ export class SurvivingMount {
     this.#logFile = spec.logFile;
   }
 
+  /** A mount that the test has started by itself; its output goes elsewhere. */
+  static of(mountPoint: string): SurvivingMount {
+    return new SurvivingMount({ argv: [], mountPoint, logFile: '/dev/null' });
+  }
+
   /** Starts the first daemon and waits for its ready line. */
   static async start(spec: SurvivingSpec): Promise<SurvivingMount> {
     const mount = new SurvivingMount(spec);
@@ -133,7 +138,12 @@ export class SurvivingMount {
       .map(Number)
       .filter((pid) => {
         const command = commandOf(pid);
-        return command.includes(this.mountPoint) && command.includes('--cache-dir') && matches(command);
+        return (
+          command.includes(this.mountPoint) &&
+          command.includes('--cache-dir') &&
+          command[0] !== 'script' &&
+          matches(command)
+        );
       });
   }
 }

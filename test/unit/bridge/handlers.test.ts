@@ -35,6 +35,43 @@ describe('handlers', () => {
     });
   });
 
+  test('after a take-over, what the kernel has cached is dropped at the first open', () => {
+    const world = makeWorld();
+    const ino = put(world, ROOT_INO, 'f', 'text');
+    const dir = mkdir(world, ROOT_INO, 'd');
+    world.vfs.adopt();
+    const on = bridge(world);
+    const open = (nodeId: Ino) => ({ nodeId, flags: constants.O_RDONLY, killSuidgid: false });
+    const flagsOf = (nodeId: Ino) => now(on.open(open(nodeId), contextOf())).flags;
+    assert.deepEqual([flagsOf(ino), flagsOf(ino)], [0, FOPEN.KEEP_CACHE]);
+    const dirFlags = () => now(on.opendir(open(dir), contextOf())).flags;
+    assert.deepEqual([dirFlags(), dirFlags()], [FOPEN.CACHE_DIR, FOPEN.CACHE_DIR | FOPEN.KEEP_CACHE]);
+  });
+
+  test('no signal is made for a request that does not wait', () => {
+    const world = makeWorld();
+    const context = {
+      ...contextOf(),
+      get signal(): AbortSignal {
+        throw new Error('asked for a signal');
+      },
+    };
+    const on = bridge(world);
+    const flags = constants.O_CREAT | constants.O_RDWR;
+    const request = { parent: ROOT_INO, name: 'f', flags, mode: 0o100640, umask: 0, killSuidgid: false };
+    const { entry, open } = now(on.create(request, context));
+    const at = { nodeId: entry.nodeId, fh: open.fh, flags: 0, lockOwner: undefined };
+    const data = Buffer.from('hello');
+    now(on.write({ ...at, offset: 0, data, fromCache: false, killSuidgid: false }, context));
+    now(on.read({ ...at, offset: 0, size: 16, buffer: Buffer.alloc(16) }, context));
+    now(on.flush({ ...at, lockOwner: 0n }, context));
+    now(on.lookup({ parent: ROOT_INO, name: 'f' }, context));
+    now(on.open({ nodeId: entry.nodeId, flags: 0, killSuidgid: false }, context));
+    now(on.opendir({ nodeId: ROOT_INO, flags: 0, killSuidgid: false }, context));
+    now(on.rename({ parent: ROOT_INO, name: 'f', newParent: ROOT_INO, newName: 'g', flags: 0 }, context));
+    now(on.unlink({ parent: ROOT_INO, name: 'g' }, context));
+  });
+
   test('write, read and close a new file', () => {
     const world = makeWorld();
     const on = bridge(world);

@@ -20,7 +20,7 @@ import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type CacheRequest, claimCache } from '../../../src/daemon/preflight-cache.js';
-import { run, skipUnless } from '../../support/exec.js';
+import { run, skipUnless, waitUntil } from '../../support/exec.js';
 
 let home: string;
 let request: CacheRequest;
@@ -80,6 +80,22 @@ describe('an existing cache', () => {
     assert.equal(readFileSync(join(request.dir, 'unsent'), 'utf8'), 'precious');
     const third = await claimCache(request);
     third.release();
+  });
+
+  test('of a folder that has moved is taken for both addresses, and no other', async () => {
+    const first = await claimCache(request);
+    const moved = { ...request, url: 'https://moved.example/dav/' };
+    await first.moved(moved.url);
+    first.release();
+    for (const known of [moved, request]) {
+      const claim = await claimCache(known);
+      assert.deepEqual([claim.isNew, claim.id], [false, first.id]);
+      claim.release();
+    }
+    await assert.rejects(claimCache({ ...request, url: 'https://other.example/' }), {
+      code: 'cache-foreign',
+    });
+    await assert.rejects(claimCache({ ...moved, user: 'you' }), { code: 'cache-foreign' });
   });
 
   for (const other of [{ url: 'https://other.example/' }, { user: 'you' }, { user: undefined }]) {
@@ -158,6 +174,35 @@ describe('in use by another mount', () => {
     const claim = await claimCache(request);
     assert.equal(claim.isNew, false);
     claim.release();
+  });
+});
+
+describe('the cache of a daemon that was killed', () => {
+  test('is waited for', async () => {
+    const first = await claimCache(request);
+    const second = claimCache(request, { holder: 'dying' });
+    setTimeout(() => first.release(), 100);
+    (await second).release();
+  });
+
+  test('is taken where the process is dead and the kernel still works for it', async () => {
+    const first = await claimCache(request);
+    // A child that nobody waits for is what such a process looks like.
+    const parent = spawn('sh', ['-c', 'sleep 0.05 & echo $!; exec sleep 60'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    try {
+      const [pid] = await once(createInterface({ input: parent.stdout }), 'line');
+      await waitUntil('its death', () => readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z '));
+      const holder = JSON.stringify({ pid: Number(pid), mountPoint: request.mountPoint });
+      writeFileSync(join(request.dir, 'lock'), holder);
+      const second = await claimCache(request, { holder: 'dying' });
+      await assert.rejects(claimCache(request), { code: 'cache-busy' });
+      second.release();
+      first.release();
+    } finally {
+      parent.kill('SIGKILL');
+    }
   });
 });
 

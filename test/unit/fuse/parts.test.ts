@@ -60,7 +60,15 @@ test('mount table: escapes, subtypes, optional fields, lines of another shape', 
     '',
   ].join('\n');
   assert.deepEqual(parseMountinfo(text), [
-    { mountId: 36, device: '0:41', mountPoint: '/mnt/a b', type: 'fuse.infinimount', source: 'http://x/\\' },
-    { mountId: 25, device: '0:23', mountPoint: '/sys', type: 'sysfs', source: 'sysfs' },
+    {
+      mountId: 36,
+      device: '0:41',
+      mountPoint: '/mnt/a b',
+      flags: ['rw', 'nosuid'],
+      type: 'fuse.infinimount',
+      source: 'http://x/\\',
+      userId: 0,
+    },
+    { mountId: 25, device: '0:23', mountPoint: '/sys', flags: ['rw'], type: 'sysfs', source: 'sysfs' },
   ]);
 });

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
+import { closeSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { type EntryReply, ERRNO, FuseError, type FuseHandlers, OPCODES } from '../../../src/fuse/index.js';
+import {
+  type EntryReply,
+  ERRNO,
+  FuseError,
+  type FuseHandlers,
+  type InitFlag,
+  type Negotiated,
+  NOTIFY,
+  OPCODES,
+} from '../../../src/fuse/index.js';
 import * as l from '../../../src/fuse/layouts.js';
 import { seededRandom } from '../../support/random.js';
 import { body, FakeKernel, opcode, strings, until, withSession } from './fake-kernel.js';
@@ -55,7 +65,10 @@ describe('errors', () => {
 
   test('values that a request cannot have', async () => {
     const touched: string[] = [];
-    const handlers = new Proxy<FuseHandlers>({}, { get: (_, name) => (name === 'answered' ? () => {} : () => void touched.push(String(name))) });
+    const handlers = new Proxy<FuseHandlers>(
+      {},
+      { get: (_, name) => (name === 'answered' ? () => {} : () => void touched.push(String(name))) },
+    );
     const huge = 2n ** 53n;
     await withSession(handlers, async ({ kernel, session }) => {
       const rows: readonly (readonly [string, number | bigint, Buffer, keyof typeof ERRNO])[] = [
@@ -335,6 +348,110 @@ describe('the end', () => {
         ]);
       },
       { onAnswered },
+    );
+  });
+});
+
+describe('a session that follows another one', () => {
+  const handlers: FuseHandlers = { lookup: ({ name }) => entry(name.length) };
+
+  async function negotiatedBefore(maskInitFlags: readonly InitFlag[] = []): Promise<Negotiated> {
+    let negotiated: Negotiated | undefined;
+    await withSession(
+      handlers,
+      async ({ session }) => {
+        negotiated = await session.ready;
+      },
+      { options: { maskInitFlags } },
+    );
+    assert(negotiated !== undefined);
+    return negotiated;
+  }
+
+  test('asks for what is unanswered before it reads, and lets names expire', async () => {
+    const resume = await negotiatedBefore();
+    await withSession(
+      handlers,
+      async ({ kernel, session }) => {
+        assert.deepEqual(await session.ready, resume);
+        assert.equal((await kernel.receive())?.errno, -NOTIFY.RESEND);
+        assert.equal((await kernel.receive())?.errno, -NOTIFY.INC_EPOCH);
+        assert.equal((await kernel.call('LOOKUP', 1, strings('abc'))).errno, 0);
+      },
+      { minor: 0, resume },
+    );
+  });
+
+  test('of an older kernel interrupts all that may be unanswered, once a request tells its number', async () => {
+    const resume = { ...(await negotiatedBefore(['HAS_RESEND'])), minor: 39 };
+    await withSession(
+      handlers,
+      async ({ kernel }) => {
+        kernel.send('LOOKUP', 1, strings('abc'), { unique: 200n });
+        const first = await kernel.receive();
+        assert.deepEqual([first?.unique, first?.errno], [200, 0]);
+        for (let unique = 198; unique >= 2; unique -= 2) {
+          const reply = await kernel.receive();
+          assert.deepEqual([reply?.unique, reply?.errno], [unique, ERRNO.EINTR]);
+        }
+        kernel.send('LOOKUP', 1, strings('abc'), { unique: 202n });
+        assert.equal((await kernel.receive())?.unique, 202);
+      },
+      { minor: 0, resume },
+    );
+  });
+
+  test('a request that must not be done twice is told of when it is answered, others are not', async () => {
+    const told: number[] = [];
+    const once: FuseHandlers = {
+      lookup: () => entry(3),
+      unlink: () => undefined,
+      mkdir: () => Promise.resolve(entry(4)),
+      rmdir: () => {
+        throw new FuseError('ENOTEMPTY');
+      },
+      answered: (unique) => void told.push(unique),
+    };
+    await withSession(once, async ({ kernel }) => {
+      await kernel.call('LOOKUP', 1, strings('a'));
+      const uniques = [
+        (await kernel.call('UNLINK', 1, strings('a'))).unique,
+        (await kernel.call('MKDIR', 1, body(l.MKDIR_IN, {}, 'd'))).unique,
+        (await kernel.call('RMDIR', 1, strings('d'))).unique,
+      ];
+      await until(() => told.length === 3);
+      assert.deepEqual(told, uniques);
+    });
+  });
+
+  test('handing over tells that it is no end, and not that what is left is answered', async () => {
+    const told: string[] = [];
+    let finish: () => void = () => {};
+    const left: FuseHandlers = {
+      unlink: () =>
+        new Promise((resolve) => {
+          finish = resolve;
+        }),
+      answered: () => void told.push('answered'),
+      destroy: (handedOver) => void told.push(`destroy ${handedOver}`),
+    };
+    await withSession(
+      left,
+      async ({ kernel, session }) => {
+        kernel.send('UNLINK', 1, strings('a'));
+        await until(() => session.inFlight === 1);
+        let closed = false;
+        const closing = session.close({ keepDescriptor: true }).finally(() => {
+          closed = true;
+        });
+        await until(() => closed);
+        await closing;
+        finish();
+        await until(() => session.inFlight === 0);
+        assert.deepEqual(told, ['destroy true']);
+        closeSync(kernel.deviceFd);
+      },
+      { options: { closeWaitMs: 1 } },
     );
   });
 });

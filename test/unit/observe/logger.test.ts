@@ -97,3 +97,21 @@ test('a circle of causes ends', () => {
   error.cause = error;
   assert.ok(JSON.stringify(serializeError(error)).length > 0);
 });
+
+test('another level holds for the loggers that were made before, too', async () => {
+  const text = await logged({ level: 'info', format: 'json' }, (logger) => {
+    const child = subsystemLogger(logger, 'sync');
+    const grandchild = child.child({ part: 'x' });
+    child.debug('before');
+    logger.level = 'debug';
+    child.debug('after');
+    grandchild.debug('after as well');
+    logger.level = 'error';
+    child.info('too little');
+  });
+  const messages = text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line).msg);
+  assert.deepEqual(messages, ['after', 'after as well']);
+});

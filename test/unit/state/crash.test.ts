@@ -65,10 +65,7 @@ describe('state after a crash', () => {
       assert.deepEqual(names.sort(), expected.sort());
       assert.deepEqual([...store.dirty()], [store.localChild(ROOT_INO, name(`new ${newest}`))]);
       // The change and the mark of the request that asked for it are there together.
-      assert.equal(
-        store.origins.doneBy(2 * (newest + 1)),
-        store.localChild(ROOT_INO, name(`new ${newest}`)),
-      );
+      assert.equal(store.origins.doneBy(2 * (newest + 1)), store.localChild(ROOT_INO, name(`new ${newest}`)));
       assert.equal(store.origins.doneBy(2 * (newest - 3)), undefined);
       await store.close();
       next = newest + 1;

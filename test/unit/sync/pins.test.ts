@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MemoryContentStore } from '../../../src/content/index.js';
 import type { SyncEvent } from '../../../src/sync/index.js';
+import { Gate } from './gate.js';
 import { inoOf, makeWorld, remote, World } from './world.js';
 
 const MINUTE_MS = 60_000;
@@ -57,6 +58,48 @@ describe('a pinned directory', () => {
     await world.rename('/sub', '/d/sub');
     await world.clock.advance(1_000);
     assert.ok(isHere(world, '/d/sub/deep/c'));
+  });
+
+  test('is fetched behind what programs wait for, but not never', async () => {
+    const gate = new Gate('read');
+    const big = 9 * 1024 * 1024;
+    const world = await makeWorld({ '/d/big': 'b'.repeat(big), '/f': 'f' }, { pause: gate.pause });
+    const fetched = () =>
+      world.server.log.filter(({ verb, path }) => verb === 'read' && path === '/d/big').length;
+    gate.close();
+    const reading = world.read('/f');
+    await world.clock.advance(0);
+    world.engine.pin(inoOf(world, '/d'));
+    await world.clock.advance(4_000);
+    assert.equal(fetched(), 0);
+    await world.clock.advance(2_000);
+    assert.equal(fetched(), 1);
+    await gate.open();
+    assert.equal(await reading, 'f');
+    await world.clock.advance(1_000);
+    assert.equal(fetched(), 3);
+    assert.ok(isHere(world, '/d/big'));
+  });
+
+  test('what cannot be had is tried again, ever less often', async () => {
+    const world = await makeWorld(files);
+    const times: number[] = [];
+    world.remote.setPlan(({ verb, path }) => {
+      if (verb !== 'read' || path !== '/d/a') return undefined;
+      times.push(world.clock.nowMs());
+      return { kind: 'before', code: 'forbidden' };
+    });
+    world.engine.pin(inoOf(world, '/d'));
+    await world.clock.advance(120 * MINUTE_MS);
+    assert.ok(isHere(world, '/d/sub/b'));
+    assert.ok(times.length >= 5 && times.length <= 10, `${times.length} tries in two hours`);
+    assert.deepEqual(
+      world.engine.troubles.map(({ code, path }) => [code, path]),
+      [['forbidden', '/d/a']],
+    );
+    world.remote.setPlan(undefined);
+    await world.clock.advance(61 * MINUTE_MS);
+    assert.ok(isHere(world, '/d/a'));
   });
 
   test('survives a restart', async () => {

@@ -176,6 +176,13 @@ describe('recover', () => {
     assert.deepEqual({ size, writing, interrupted }, { size: 18, writing: false, interrupted: true });
   });
 
+  test('leaves alone what a program goes on writing, because the mount was taken over', async () => {
+    const { parts, ino, file } = await makeWritten();
+    parts.writers.add(ino);
+    assert.deepEqual(parts.sessions.recover(false), []);
+    assert.deepEqual([file().writing, file().interrupted], [true, false]);
+  });
+
   test('leaves alone what was closed, unless the power went and the disk has less', async () => {
     const { parts, ino, file } = await makeWritten();
     parts.sessions.commitWrite(ino, { size: 7, ...TIMES }, false);

@@ -24,6 +24,7 @@ import type { Invalidation, Sync, Usage } from '../../../src/sync/index.js';
 import {
   type Caller,
   type Fh,
+  type HandleLog,
   Vfs,
   VfsError,
   type VfsErrorCode,
@@ -222,9 +223,14 @@ export interface World {
   uploadAll(): void;
 }
 
-export function makeWorld(options: Partial<VfsOptions> = {}): World {
-  const state = openMemoryState();
-  const content = new MemoryContentStore();
+/** `parts`: what an earlier process left. */
+export function makeWorld(
+  options: Partial<VfsOptions> = {},
+  parts: { readonly from?: World; readonly handleLog?: HandleLog } = {},
+): World {
+  const { from, handleLog } = parts;
+  const state = openMemoryState(from === undefined ? {} : { from: from.state.snapshot() });
+  const content = new MemoryContentStore(from === undefined ? {} : { image: from.content.image() });
   const sync = new FakeSync(state, content);
   const vfs = new Vfs({
     state,
@@ -232,6 +238,7 @@ export function makeWorld(options: Partial<VfsOptions> = {}): World {
     sync,
     clock: new SteppingClock(),
     options: { readOnly: false, sync: 'write-back', volumeSizeBytes: undefined, ...options },
+    ...(handleLog === undefined ? {} : { handleLog }),
   });
   const node = (ino: Ino, parent: Ino, name: string, size: number) => {
     const place = { parent, name: nameOf(name) };
