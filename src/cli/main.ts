@@ -26,6 +26,11 @@ export async function main(args: readonly string[]): Promise<never> {
 async function run(args: readonly string[]): Promise<number> {
   const [first, second, ...rest] = args;
   if (first !== undefined && HELP_WORDS.includes(first)) {
+    if (second === CONTROL_TOPIC && rest.length === 0) {
+      const { controlHelpLines } = await import('./control-help.js');
+      for (const line of controlHelpLines()) say(line);
+      return EXIT_CODES.ok.code;
+    }
     if (second !== undefined && rest.length === 0) return await run([second, '--help']);
     for (const line of overviewLines(COMMANDS, helpWidth())) say(line);
     return EXIT_CODES.ok.code;
@@ -81,6 +86,9 @@ function helpWidth(): number {
 }
 
 const HELP_WORDS = ['help', '--help', '-h'];
+
+/** `help control` is no help for a command. */
+const CONTROL_TOPIC = 'control';
 
 /** Words that stand without a row in the table. */
 const BARE_WORDS = ['completion', '--version'];

@@ -33,6 +33,11 @@ export interface RunningMounts {
 /** Of the system's own mounts, which an ordinary user may see as well. */
 const SYSTEM_DIRECTORY = '/run/infinimount';
 
+/** Of a service of the machine that runs as this user (`service install --run-as`). */
+function directoryOfUser(): string {
+  return `${SYSTEM_DIRECTORY}-${process.getuid?.() ?? 0}`;
+}
+
 /** `given`: the option `runtime-dir` of the command line. */
 export function controlPlaces(
   given: string | undefined,
@@ -43,7 +48,7 @@ export function controlPlaces(
   const named = given ?? (environment[environmentName('runtime-dir')] || undefined);
   const directories =
     named === undefined
-      ? [...new Set([runtimeDir(environment), SYSTEM_DIRECTORY])]
+      ? [...new Set([runtimeDir(environment), SYSTEM_DIRECTORY, directoryOfUser()])]
       : [resolve(workingDirectory, named)];
   return {
     directories,

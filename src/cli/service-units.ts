@@ -66,6 +66,8 @@ export function userDropIns({ name, uid }: RunAs, program = ownProgram()): reado
       'StateDirectory=',
       'RuntimeDirectory=',
       `RuntimeDirectory=infinimount-${uid}`,
+      // Forgotten with the directory by the empty line before.
+      'RuntimeDirectoryMode=0700',
       '',
     ].join('\n'),
     [...common, `ExecStart=${own} service release %i`, ''].join('\n'),

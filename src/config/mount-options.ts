@@ -6,7 +6,7 @@
 import { resolve } from 'node:path';
 import { quote, type Secret, UserError } from '../base/index.js';
 import type { LogFormat, LogLevel } from '../observe/index.js';
-import type { Driver, OptionValues, SyncMode } from './options.js';
+import { type Driver, type OptionName, type OptionValues, optionSpec, type SyncMode } from './options.js';
 import { defaultCacheDir, logPath, runtimeDir, serverName } from './paths.js';
 import type { RequestedOptions } from './requested-options.js';
 import {
@@ -29,7 +29,7 @@ export type MountPart = Omit<
 
 /** The options as their sources have them at one moment; of the credentials, only where they are. */
 export interface OptionsNow {
-  /** As they were given; the default's where none was. */
+  /** As they were given, the default's where none was; those of secrets are left out. */
   readonly texts: OptionTexts;
   readonly values: OptionValues;
   readonly line: LineOptions;
@@ -156,7 +156,7 @@ async function optionSource(
     const { values, texts } = found;
     const line = await lineOf(found, asked);
     return {
-      texts,
+      texts: withoutSecrets(texts),
       values,
       line,
       mount: mountPart(values),
@@ -174,6 +174,11 @@ async function optionSource(
       return await now(asked, await requestedOptions(asked, { environment, workingDirectory }));
     },
   };
+}
+
+function withoutSecrets(texts: OptionTexts): OptionTexts {
+  const entries = Object.entries(texts) as [OptionName, string][];
+  return Object.fromEntries(entries.filter(([name]) => optionSpec(name).secret !== true));
 }
 
 /** What has no default. */

@@ -212,7 +212,7 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
   else if (state.getMeta(REMOUNTED_KEY) !== undefined) state.setMeta(REMOUNTED_KEY, {});
   if (!options.readOnly) learn(store, state, clock, logger);
   const daemon = new Daemon({ kernel, engine, rotation, remounter, manager, drain, undo, logger });
-  const control = await openControl({
+  const control = openControl({
     ...{ kernel, engine, content, rotation, remounter, metrics, clock, logger },
     runtimeDir: options.runtimeDir,
     facts: mountFacts(options, { mountPoint, driver: kernel.driver, startedAtMs: clock.nowMs() }),
@@ -222,7 +222,9 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
     credentials: () => connection.auth.status,
     stop: () => daemon.end(),
   });
-  undo.add(() => control?.close());
+  // The mount may end while the socket is still being made.
+  undo.add(async () => (await control)?.close());
+  await control;
   if (takeover === undefined) deps.onReady?.({ url: options.url, mountPoint: kernel.mountPoint });
   if (manager.notify !== undefined) await warnIfHidden(kernel.mountPoint, logger);
   manager.serving(serviceSources({ url: options.url, mountPoint: kernel.mountPoint, engine }));

@@ -1,6 +1,5 @@
 export { findNode, forgetTokens, type LoginUi, logInWithOAuth2, proveServer } from './account.js';
 export { startDaemon } from './daemon.js';
-export { becomeSessionLeader } from './session-leader.js';
 export { type DoctorRequest, examine } from './doctor.js';
 export { type Finding, type FindingState, findingsOf } from './doctor-finding.js';
 export { remoteUserError } from './errors.js';
@@ -9,6 +8,7 @@ export type { Continuity } from './mount-guard.js';
 export { type Preflight, preflight } from './preflight.js';
 export type { CacheClaim } from './preflight-cache.js';
 export { type Release, releaseLeftover } from './release-mount.js';
+export { becomeSessionLeader } from './session-leader.js';
 export type { Legacy } from './succession.js';
 export { becomeNext } from './succession.js';
 export type { CloseReason, DaemonDeps, MountReady, RunningDaemon, StartDaemon, StopReport } from './types.js';

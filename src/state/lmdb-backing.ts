@@ -203,22 +203,24 @@ export class LmdbBacking implements Backing {
     const { tables } = this.#environment;
     const version = checkVersion(tables, schema, this.#dir);
     const appliedBytes = tables.meta.get(META_APPLIED);
-    const applied = appliedBytes === undefined ? 0 : unpack(appliedBytes, 'the journal position');
-    const journal = readJournal(this.#dir, applied as number);
+    const applied = appliedBytes === undefined ? 0 : (unpack(appliedBytes, 'the journal position') as number);
+    const journal = readJournal(this.#dir, applied);
     if (journal.torn !== undefined) {
       this.#log.warn(
         journal.torn,
         'The journal ends in an incomplete record, as after a power loss; it is left out',
       );
     }
-    if (journal.changes.length > 0) {
+    // Notes count too: the next journal goes on behind them, and a gap would look like what a power loss took.
+    if (journal.lastSequence > applied) {
       const overlay = new Overlay();
       for (const rows of journal.changes) overlay.apply(rows as ChangeRows);
       this.#environment.transactSync(() => {
         for (const _ of overlay.writeTo(tables, writeSync));
         tables.meta.putSync(META_APPLIED, pack(journal.lastSequence));
       });
-      this.#log.info({ records: journal.changes.length }, 'Brought the journal into the state database');
+      if (journal.changes.length > 0)
+        this.#log.info({ records: journal.changes.length }, 'Brought the journal into the state database');
     }
     migrate(this.#environment, schema, version, this.#dir);
     for (const path of journal.paths) fs.unlinkSync(path);

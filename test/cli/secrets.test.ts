@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { clientOf, socketOf } from '../control/setup.js';
 import {
   assertNoSecret,
   byKey,
@@ -15,7 +16,7 @@ import {
 } from '../infinicloud/setup.js';
 import { run, runOk } from '../support/exec.js';
 import { type InfiniCloud, startInfiniCloud } from '../support/infinicloud/index.js';
-import { INFINIMOUNT } from '../support/mount/index.js';
+import { INFINIMOUNT, type MountedDrive } from '../support/mount/index.js';
 
 describe('secrets', { skip: SKIP_CLOUD, timeout: 300_000 }, () => {
   let cloud: InfiniCloud;
@@ -110,8 +111,10 @@ describe('secrets', { skip: SKIP_CLOUD, timeout: 300_000 }, () => {
         cloud.renewPassword({ acceptAfterMs: 60_000 });
         await drive.fs.writeFile(drive.at('refused'), 'content');
         await drive.fs.readFile(drive.at('refused'));
+        assertNoSecret(await toldBySocket(drive, secrets), secrets);
         cloud.acceptPassword();
       }
+      assertNoSecret(await toldBySocket(drive, secrets), secrets);
       await drive.unmount();
       assert.match(drive.stderr, /"level":"debug"/);
       assertNoSecret(drive.stdout + drive.stderr, secrets);
@@ -138,6 +141,44 @@ describe('secrets', { skip: SKIP_CLOUD, timeout: 300_000 }, () => {
     assertNoSecret(crashed.stderr, secretsOf());
   });
 });
+
+/** All that the control socket tells: of the mount, and in answer to requests that carry secrets and are refused. */
+async function toldBySocket(drive: MountedDrive, secrets: readonly string[]): Promise<string> {
+  const client = clientOf(drive);
+  const told: unknown[] = [];
+  for (const route of ['status', 'queue', 'pins', 'conflicts', 'cache'] as const) {
+    told.push(await client.call(route, {}));
+  }
+  const metrics = await client.call('metrics', {});
+  assert.match(metrics, /^infinimount_http_requests_total/m);
+  told.push(metrics);
+  for await (const event of client.events()) {
+    told.push(event);
+    break;
+  }
+  const asJson = ['-X', 'POST', '-H', 'content-type: application/json'];
+  for (const secret of [...secrets, 'Wr0ng-pass-phrase']) {
+    const body = JSON.stringify(secret);
+    for (const [path, ...args] of [
+      // An API key that is none: refused before any server is asked.
+      ['/v1/rotate', ...asJson, '-d', `{"apiKey":${body},"password":${body}}`],
+      ['/v1/rotate', ...asJson, '-d', `{"passwort":${body}}`],
+      ['/v1/rotate', ...asJson, '-d', `{"password":[${body}]}`],
+      ['/v1/rotate', ...asJson, '-d', body],
+      ['/v1/rotate', ...asJson, '-d', `{"password":${body}`],
+      ['/v1/remount', ...asJson, '-d', `{"options":{"password":${body}}}`],
+      ['/v1/rotate', '-d', `password=${encodeURIComponent(secret)}`],
+    ] as const) {
+      const answer = await runOk([
+        ...['curl', '-sS', '--unix-socket', socketOf(drive), `http://localhost${path}`, ...args],
+      ]);
+      assert.match(answer, /"status":4\d\d/);
+      assert.ok(!answer.includes(secret), answer);
+      told.push(answer);
+    }
+  }
+  return told.map((one) => (typeof one === 'string' ? one : JSON.stringify(one))).join('\n');
+}
 
 /** The values in the files of tokens that look like tokens. */
 function tokensOf(home: Home): string[] {

@@ -1,5 +1,5 @@
 /**
- * The README's tables of options and exit codes, made from the tables in the code. `npm run readme` puts them in;
+ * The README's tables of options, exit codes and control routes, made from the tables in the code. `npm run readme` puts them in;
  * a test fails while the README has others.
  */
 
@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { EXIT_CODES } from '../../src/cli/exit-codes.js';
 import { environmentName, OPTION_NAMES, type OptionChange, optionSpec } from '../../src/config/index.js';
+import { ROUTE_NAMES, routeOf } from '../../src/control/index.js';
 
 export const README = fileURLToPath(new URL('../../README.md', import.meta.url));
 
@@ -42,9 +43,19 @@ function exitCodesTable(): string {
   return ['| exit code | meaning |', '|---|---|', ...rows].join('\n');
 }
 
+function routesTable(): string {
+  const rows = ROUTE_NAMES.map((name) => {
+    const { method, path, alias, summary } = routeOf(name);
+    const paths = [path, ...(alias === undefined ? [] : [alias])].map((at) => `\`${at}\``).join(', ');
+    return `| ${method} | ${paths} | ${cell(summary)} |`;
+  });
+  return ['| method | path | what it does |', '|---|---|---|', ...rows].join('\n');
+}
+
 const TABLES: Readonly<Record<string, () => string>> = {
   options: optionsTable,
   'exit codes': exitCodesTable,
+  'control routes': routesTable,
 };
 
 /** `readme` with each table between its marks as the code has it; throws when a mark is missing. */

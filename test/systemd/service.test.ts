@@ -37,6 +37,8 @@ describe('the service of the machine', { skip: SKIP }, () => {
     );
     assert.deepEqual(before, { ActiveState: 'active', NFileDescriptorStore: '1', NRestarts: '0' });
 
+    assert.match(await bench.infinimount('status', '--json'), /"keeper": *"systemd"/);
+
     await systemd.run(['systemctl', 'reload', UNIT]);
     await systemd.waitFor(UNIT, 'SubState', 'running');
     assert.deepEqual(await systemd.show(UNIT, 'MainPID'), { MainPID });
@@ -211,6 +213,9 @@ describe('the service of the machine', { skip: SKIP }, () => {
     await systemd.run(['systemctl', 'kill', '--signal=KILL', '--kill-whom=main', UNIT]);
     await systemd.waitFor(UNIT, 'NRestarts', '1');
     assert.equal(await asAlice('cat "$1/file"'), 'mine\n');
+    // Her own commands find it.
+    const shown = await asAlice(`HOME=${home} exec ${INFINIMOUNT.join(' ')} status --json`);
+    assert.match(shown, /"keeper": *"systemd"/);
     const judged = await systemd.run(['systemd-analyze', 'security', '--no-pager', UNIT]);
     assert.ok(Number(/Overall exposure level .*: ([0-9.]+)/.exec(judged)?.[1]) <= MAX_EXPOSURE, judged);
     await bench.infinimount('service', 'remove', 'work');

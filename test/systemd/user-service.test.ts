@@ -95,6 +95,7 @@ describe('the service of a user', { skip: SKIP }, () => {
     assert.equal(verified, '');
     await user.sh('echo mine > "$1/file"');
     assert.equal(await user.show('NFileDescriptorStore'), '1');
+    assert.match(await user.run(...INFINIMOUNT, 'status', '--json'), /"keeper": *"systemd"/);
     await user.run('systemctl', '--user', 'kill', '--signal=KILL', '--kill-whom=main', UNIT);
     assert.equal(await user.sh('cat "$1/file"'), 'mine\n');
     await waitUntil(

@@ -136,7 +136,7 @@ describe('a unit as it is installed', () => {
       mount,
       /^User=alice\nAmbientCapabilities=CAP_SYS_ADMIN\nExecStart=\nExecStart=\/n \/p mount %i$/m,
     );
-    assert.match(mount, /^RuntimeDirectory=\nRuntimeDirectory=infinimount-1000$/m);
+    assert.match(mount, /^RuntimeDirectory=\nRuntimeDirectory=infinimount-1000\nRuntimeDirectoryMode=0700$/m);
     assert.match(release, /^ExecStart=\/n \/p service release %i$/m);
   });
 

@@ -48,7 +48,11 @@ test('every route gives what the service answered', async () => {
   const requests = new Map(served.service.calls.map(({ name, request }) => [name, request]));
   assert.deepEqual(requests.get('queue'), { limit: 5 });
   assert.deepEqual(requests.get('rotate'), { password: 'n3w-pass', force: true });
-  assert.deepEqual(requests.get('remount'), { options: { 'read-only': 'true' }, reestablish: false });
+  assert.deepEqual(requests.get('remount'), {
+    options: { 'read-only': 'true' },
+    reestablish: false,
+    force: false,
+  });
 });
 
 test('where nobody listens there is no daemon', async () => {
@@ -84,7 +88,10 @@ test('a problem is told with its code and advice', async () => {
 
 test('a daemon that does not answer', async () => {
   await using served = await Served.start();
-  served.service.status = () => new Promise(() => undefined);
+  served.service.status = (_, { signal }) =>
+    new Promise((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason));
+    });
   await assert.rejects(served.client(50).call('status', {}), code('timeout'));
 });
 

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Log, ROOT_INO, silentLog } from '../../../src/base/index.js';
 import { openState, StateError } from '../../../src/state/index.js';
+import { waitUntil } from '../../support/exec.js';
 import { file, name, place, randomOf } from './support/records.js';
 import { HandClock, temporaryDir } from './support/stores.js';
 
@@ -112,6 +113,31 @@ describe('state after a crash', () => {
       rmSync(copy, { recursive: true });
     }
     await original.close();
+  });
+
+  test('kills of processes that had nothing left to bring into the database lose nothing later', async () => {
+    const killed: string[] = [];
+    /** What a process leaves that is killed now. */
+    const kill = (from: string): string => {
+      const copy = temporaryDir();
+      killed.push(copy);
+      cpSync(from, copy, { recursive: true });
+      return copy;
+    };
+    const clock = new HandClock();
+    const first = openState({ dir, clock });
+    const [segment] = journals(dir);
+    first.transact((tx) => tx.put(file(tx.allocate(), place('first'))));
+    clock.fireAll();
+    await waitUntil('the flush', () => !journals(dir).includes(segment ?? ''), { intervalMs: 1 });
+    const second = openState({ dir: kill(dir), clock: new HandClock() });
+    second.transact((tx) => tx.put(file(tx.allocate(), place('second'))));
+    const third = openState({ dir: kill(killed[0] ?? ''), clock: new HandClock() });
+    for (const each of ['first', 'second']) {
+      assert.notEqual(third.localChild(ROOT_INO, name(each)), undefined, each);
+    }
+    for (const store of [third, second, first]) await store.close();
+    for (const copy of killed) rmSync(copy, { recursive: true });
   });
 
   test('a flipped bit anywhere in the last record is noticed', async () => {
