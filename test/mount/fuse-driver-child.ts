@@ -144,8 +144,9 @@ try {
       case 'handOver':
         // As a daemon that dies with requests unanswered, and its successor on the same descriptor.
         await session.close({ keepDescriptor: true });
+        // It asks for what is unanswered by itself.
         session = open(negotiated);
-        return session.notify.resend();
+        return 'done';
       case 'exit':
         process.exit(0);
         break;

@@ -1,10 +1,11 @@
 /**
- * The README's tables of options, exit codes and control routes, made from the tables in the code. `npm run readme` puts them in;
+ * The README's tables of commands, options, exit codes and control routes, made from the tables in the code. `npm run readme` puts them in;
  * a test fails while the README has others.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { COMMANDS } from '../../src/cli/command-table.js';
 import { EXIT_CODES } from '../../src/cli/exit-codes.js';
 import { environmentName, OPTION_NAMES, type OptionChange, optionSpec } from '../../src/config/index.js';
 import { ROUTE_NAMES, routeOf } from '../../src/control/index.js';
@@ -38,6 +39,13 @@ function optionsTable(): string {
   return [head, '|---|---|---|---|---|', ...rows].join('\n');
 }
 
+function commandsTable(): string {
+  const rows = COMMANDS.map(
+    ({ name, usage, summary }) => `| \`${cell(`${name} ${usage}`.trimEnd())}\` | ${cell(summary)} |`,
+  );
+  return ['| command | what it does |', '|---|---|', ...rows].join('\n');
+}
+
 function exitCodesTable(): string {
   const rows = Object.values(EXIT_CODES).map(({ code, meaning }) => `| ${code} | ${cell(meaning)} |`);
   return ['| exit code | meaning |', '|---|---|', ...rows].join('\n');
@@ -53,6 +61,7 @@ function routesTable(): string {
 }
 
 const TABLES: Readonly<Record<string, () => string>> = {
+  commands: commandsTable,
   options: optionsTable,
   'exit codes': exitCodesTable,
   'control routes': routesTable,

@@ -91,7 +91,11 @@ export class SurvivingMount {
 
   /** SIGKILL to whatever daemon there is; waits for one where there is none at the moment. */
   async killDaemon(): Promise<void> {
-    await waitUntil('a daemon to kill', () => this.daemons().length > 0, { intervalMs: 5 });
+    await waitUntil('a daemon to kill', () => this.daemons().length > 0, { intervalMs: 5 }).catch(
+      (error: unknown) => {
+        throw new Error(`${error}: mounted ${this.isMounted}, keepers ${this.keepers()}\n${this.log}`);
+      },
+    );
     for (const pid of this.daemons()) killQuietly(pid);
   }
 
