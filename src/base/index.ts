@@ -2,6 +2,7 @@ export * from './abort.js';
 export * from './clock.js';
 export * from './disk.js';
 export * from './flock.js';
+export * from './gated-file.js';
 export * from './heap.js';
 export * from './log.js';
 export * from './maybe.js';

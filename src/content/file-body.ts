@@ -2,11 +2,11 @@
 
 import * as fs from 'node:fs';
 import { promisify } from 'node:util';
-import { type Ino, RangeSet } from '../base/index.js';
+import { type Ino, makeGate, RangeSet, shutGate } from '../base/index.js';
 import type { ETag } from '../remote/index.js';
 import { ContentError } from './errors.js';
 import { fallocate, lseek, SEEK_DATA, SEEK_HOLE } from './libc.js';
-import type { Body } from './store.js';
+import type { Body, Filling } from './store.js';
 
 const fdatasync = promisify(fs.fdatasync);
 
@@ -36,6 +36,8 @@ export class FileBody implements Body {
   readonly #owner: BodyOwner;
   #holding: Holding;
   #isNameSynced = false;
+  /** Open gates of other threads that write into the file. */
+  readonly #gates = new Set<Int32Array>();
   /** For the store: uses taken, and whether the file was deleted under those who use it. */
   uses = 0;
   discarded = false;
@@ -109,9 +111,33 @@ export class FileBody implements Body {
     if (position + data.length > holding.size)
       throw this.#misuse('a fill ends behind the end of the version');
     this.#writeFully(data, position);
-    const before = holding.present.total;
-    holding.present.add(position, position + data.length);
-    this.#owner.filled(this, holding.present.total - before);
+    this.#addPresent(holding.present, position, position + data.length);
+  }
+
+  beginFilling(): Filling {
+    const holding = this.#holding;
+    if (holding.kind === 'staged') throw this.#misuse('a staged body is filled');
+    const gate = makeGate();
+    this.#gates.add(gate);
+    return {
+      file: { fd: this.fd, size: holding.size, gate },
+      filled: (start, end) => {
+        const current = this.#holding;
+        if (!this.#gates.has(gate) || current.kind === 'staged') return;
+        if (end > current.size) throw this.#misuse('a fill ends behind the end of the version');
+        this.#addPresent(current.present, start, end);
+      },
+      end: () => {
+        shutGate(gate);
+        this.#gates.delete(gate);
+      },
+    };
+  }
+
+  /** For the store: from here on nobody but this thread writes into the file. */
+  endFillings(): void {
+    for (const gate of this.#gates) shutGate(gate);
+    this.#gates.clear();
   }
 
   writeSync(data: Uint8Array, position: number): number {
@@ -146,6 +172,12 @@ export class FileBody implements Body {
   statSync(): { readonly size: number; readonly mtimeNs: bigint } {
     const { size, mtimeNs } = fs.fstatSync(this.fd, { bigint: true });
     return { size: Number(size), mtimeNs };
+  }
+
+  #addPresent(present: RangeSet, start: number, end: number): void {
+    const before = present.total;
+    present.add(start, end);
+    this.#owner.filled(this, present.total - before);
   }
 
   #readFully(target: Uint8Array, offset: number, length: number, position: number): number {

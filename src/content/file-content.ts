@@ -175,6 +175,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     const open = this.#bodies.get(ino);
     if (open !== undefined) {
       if (open.discarded) throw misuse(ino, 'its discarded body is staged');
+      open.endFillings();
       fs.ftruncateSync(open.fd, 0);
       if (open.kind === 'clean') this.#moveToStaged(open);
       return this.#use(open);
@@ -191,6 +192,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     if (this.#closed) return;
     const body = this.#bodies.get(ino);
     if (body === undefined) throw misuse(ino, 'its body is released but not in use');
+    if (body.uses === 1) body.endFillings();
     if (--body.uses > 0) return;
     this.#bodies.delete(ino);
     if (!body.discarded) {
@@ -321,7 +323,10 @@ export class FileContentStore implements ContentStore, BodyOwner {
     this.#syncTimer?.cancel();
     await this.#evictor.close();
     await this.#sync(true);
-    for (const body of this.#bodies.values()) fs.closeSync(body.fd);
+    for (const body of this.#bodies.values()) {
+      body.endFillings();
+      fs.closeSync(body.fd);
+    }
     this.#parked.close();
     this.#bodies.clear();
     fs.closeSync(this.#dirFd);
@@ -440,6 +445,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
 
   #moveToStaged(body: FileBody): void {
     if (body.holding.kind !== 'clean') return;
+    body.endFillings();
     moveTo(this.#layout.clean(body.ino, body.holding.generation), this.#layout.staged(body.ino));
     this.#forget(body.ino);
     body.hold({ kind: 'staged' });

@@ -78,6 +78,10 @@ class MemoryBody implements Body {
     this.present.add(position, position + data.length);
   }
 
+  beginFilling(): undefined {
+    return undefined;
+  }
+
   writeSync(data: Uint8Array, position: number): number {
     this.#assertStaged('written');
     if (data.length > 0 && position + data.length > this.size) this.#resize(position + data.length);

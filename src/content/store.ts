@@ -3,7 +3,7 @@
  * staged content (which may not). It knows inode numbers, ranges and bytes; nothing of names or servers.
  */
 
-import type { Ino } from '../base/index.js';
+import type { GatedFile, Ino } from '../base/index.js';
 import type { ETag } from '../remote/index.js';
 import type { VerifyOptions, VerifyReport } from './verify.js';
 
@@ -29,6 +29,8 @@ export interface Body {
   readSync(target: Uint8Array, offset: number, length: number, position: number): number;
   /** Clean only: stores bytes of the version that came from the server and marks them present. */
   fill(position: number, data: Uint8Array): void;
+  /** Clean only: lets another thread store bytes of the version; undefined where there is no file to write into. */
+  beginFilling(): Filling | undefined;
   /** Staged only: pwrite(2). */
   writeSync(data: Uint8Array, position: number): number;
   /** Staged only: ftruncate(2). */
@@ -43,6 +45,18 @@ export interface Body {
   statSync(): { readonly size: number; readonly mtimeNs: bigint };
   /** A descriptor that is valid until the body is closed (passthrough, copy_file_range, upload). */
   readonly fd: number;
+}
+
+/**
+ * Leave for another thread to write bytes of the version into the body's file. The body takes it back, for good, before
+ * it is staged, emptied, or given back by its last user.
+ */
+export interface Filling {
+  readonly file: GatedFile;
+  /** The bytes of [start, end) are in the file. Does nothing once the leave was taken back. */
+  filled(start: number, end: number): void;
+  /** Gives the leave back. */
+  end(): void;
 }
 
 export interface ContentStore {

@@ -11,6 +11,7 @@ import type {
   Quota,
   ReadOptions,
   RemoteBody,
+  RemoteDelivery,
   RemoteEntry,
   RemotePath,
   RemoteStore,
@@ -84,6 +85,10 @@ export class SwitchedStore implements RemoteStore {
 
   read(path: RemotePath, options?: ReadOptions): Promise<RemoteBody> {
     return this.#on((store) => store.read(path, options));
+  }
+
+  deliver(path: RemotePath, options?: ReadOptions): Promise<RemoteDelivery> {
+    return this.#on((store) => store.deliver(path, options));
   }
 
   write(path: RemotePath, body: UploadBody, options: WriteOptions): Promise<WriteResult> {

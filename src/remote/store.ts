@@ -1,6 +1,6 @@
 /** The port to a server that keeps files: what the layers above ask of it, in WebDAV's terms but without HTTP. */
 
-import type { Branded, Name } from '../base/index.js';
+import type { Branded, GatedFile, Name } from '../base/index.js';
 import type { RemotePath } from './path.js';
 
 /**
@@ -62,6 +62,22 @@ export interface RemoteBody {
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
+/** A body on its way into a file of ours. */
+export interface RemoteDelivery {
+  /** As in {@link RemoteBody}: where in the file the first byte goes. */
+  readonly start: number;
+  readonly totalSize: number | undefined;
+  readonly etag: ETag | undefined;
+  /**
+   * Writes the body into `file`, once, and resolves when all of it is there; `onProgress` is told what is, range after
+   * range, now and then. Rejects with {@link RemoteError}, or with the ErrnoException of pwrite(2). The gate is shut
+   * when it settles, whatever the outcome: no byte comes after that.
+   */
+  saveTo(file: GatedFile, onProgress: (start: number, end: number) => void): Promise<void>;
+  /** Gives up a body that is not wanted. */
+  abandon(): void;
+}
+
 export interface WriteOptions extends RequestOptions {
   readonly condition: WriteCondition;
   readonly onProgress?: (sentBytes: number) => void;
@@ -113,6 +129,8 @@ export interface RemoteStore {
   /** Depth 0. */
   stat(path: RemotePath, options?: RequestOptions): Promise<RemoteEntry>;
   read(path: RemotePath, options?: ReadOptions): Promise<RemoteBody>;
+  /** Like `read`, for a body that goes into a file: its bytes need not pass the calling thread. */
+  deliver(path: RemotePath, options?: ReadOptions): Promise<RemoteDelivery>;
   /** Replaces or makes a file, whole. */
   write(path: RemotePath, body: UploadBody, options: WriteOptions): Promise<WriteResult>;
   /** Makes a directory; `exists` when the name is taken. */

@@ -7,10 +7,12 @@
  */
 
 import { type Clock, type Ino, type Interruptible, type Log, sleep } from '../base/index.js';
-import type { Body, ContentStore } from '../content/index.js';
+import type { Body, ContentStore, Filling } from '../content/index.js';
 import {
   isRemoteError,
   REMOTE_ROOT,
+  type RemoteBody,
+  type RemoteDelivery,
   RemoteError,
   type RemotePath,
   type RemoteStore,
@@ -31,6 +33,8 @@ const UNIT_MAX_BYTES = 4 * MIB;
 /** How far ahead of a sequential reader bytes are asked for: grows from one unit to this. */
 const WINDOW_MAX_BYTES = 32 * MIB;
 const FLIGHTS_PER_FILE = 4;
+/** From this size on, a range is worth the way through another thread, which costs a message or two more. */
+const DELIVERED_FROM_BYTES = 512 * KIB;
 /** Times that a flight goes on after its connection broke, without a byte having come. */
 const MAX_RESUMES = 3;
 const RESUME_DELAY_MS = 200;
@@ -310,40 +314,89 @@ export class Fetcher {
     if (path === undefined) throw this.#outdated(file);
     const version = body.etag === undefined ? {} : { etag: body.etag };
     const began = this.#clock.nowMs();
-    const answer = await this.#store.read(path, {
+    const options = {
       start: flight.position,
       end: flight.end,
       ...version,
       signal: flight.abort.signal,
-    });
-    this.#meter.noteRoundTrip(this.#clock.nowMs() - began);
-    if (answer.totalSize !== undefined && answer.totalSize !== body.size) {
-      throw new RemoteError(
-        'changed',
-        `Cannot read "${path}": its size is ${answer.totalSize}, not ${body.size}.`,
-        {
-          method: 'GET',
-          path,
-          outcome: 'none',
-        },
-      );
+    };
+    const isLarge = flight.end - flight.position >= DELIVERED_FROM_BYTES;
+    const filling = isLarge ? body.beginFilling() : undefined;
+    try {
+      const answer =
+        filling === undefined
+          ? await this.#store.read(path, options)
+          : await this.#store.deliver(path, options);
+      this.#meter.noteRoundTrip(this.#clock.nowMs() - began);
+      if (answer.totalSize !== undefined && answer.totalSize !== body.size) {
+        if ('abandon' in answer) answer.abandon();
+        throw this.#resized(path, answer.totalSize, body.size);
+      }
+      // A whole body where a range was asked for: everything that comes along is kept.
+      if (answer.start < flight.position) flight.end = body.size;
+      const streamBegan = this.#clock.nowMs();
+      let moved = 0;
+      const arrived = (start: number, end: number) => {
+        moved += end - start;
+        this.#rates.noteDown(end - start);
+        flight.position = Math.max(flight.position, end);
+        this.#wake(body, fetch);
+      };
+      if ('chunks' in answer) await this.#fill(file, body, flight, answer, arrived);
+      else if (filling !== undefined) await this.#save(file, body, flight, answer, filling, arrived);
+      this.#meter.noteTransfer(moved, this.#clock.nowMs() - streamBegan);
+    } finally {
+      filling?.end();
     }
+  }
+
+  async #fill(
+    file: Ino,
+    body: Body,
+    flight: Flight,
+    answer: RemoteBody,
+    arrived: (start: number, end: number) => void,
+  ): Promise<void> {
     let at = answer.start;
-    // A whole body where a range was asked for: everything that comes along is kept.
-    if (at < flight.position) flight.end = body.size;
-    const streamBegan = this.#clock.nowMs();
-    let moved = 0;
     for await (const chunk of answer.chunks) {
       if (this.#closed || !this.#isCurrent(file, body)) return;
       body.fill(at, chunk);
+      arrived(at, at + chunk.length);
       at += chunk.length;
-      moved += chunk.length;
-      this.#rates.noteDown(chunk.length);
-      flight.position = Math.max(flight.position, at);
-      this.#wake(body, fetch);
       if (flight.abort.signal.aborted) return;
     }
-    this.#meter.noteTransfer(moved, this.#clock.nowMs() - streamBegan);
+  }
+
+  /** The same without the bytes coming by here. */
+  async #save(
+    file: Ino,
+    body: Body,
+    flight: Flight,
+    delivery: RemoteDelivery,
+    filling: Filling,
+    arrived: (start: number, end: number) => void,
+  ): Promise<void> {
+    try {
+      await delivery.saveTo(filling.file, (start, end) => {
+        if (this.#closed || !this.#isCurrent(file, body)) {
+          flight.abort.abort();
+          return;
+        }
+        filling.filled(start, end);
+        arrived(start, end);
+      });
+    } catch (error) {
+      // Called off above, or by the body, which takes no bytes of the server any more.
+      if (!this.#closed && this.#isCurrent(file, body)) throw error;
+    }
+  }
+
+  #resized(path: RemotePath, found: number, expected: number): RemoteError {
+    return new RemoteError('changed', `Cannot read "${path}": its size is ${found}, not ${expected}.`, {
+      method: 'GET',
+      path,
+      outcome: 'none',
+    });
   }
 
   /** The file's own path, or that of a further name of it. */

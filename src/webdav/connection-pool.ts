@@ -1,4 +1,4 @@
-/** The one undici pool of a store, with TLS as we want it and word of when a request is really written. */
+/** The undici pool of a thread, with TLS as we want it and word of when a request is really written. */
 
 import { rootCertificates } from 'node:tls';
 import { type Dispatcher, Pool } from 'undici';
@@ -14,6 +14,8 @@ export interface PoolOptions {
 const KEEP_ALIVE_MS = 30_000;
 
 export interface TracedRequest extends Dispatcher.RequestOptions {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
   /** Called when the request is written to a connection: before this it surely had no effect. */
   readonly onStart: () => void;
 }
@@ -43,6 +45,11 @@ export class ConnectionPool {
 
   request(options: TracedRequest): Promise<Dispatcher.ResponseData> {
     return this.#traced.request(options);
+  }
+
+  /** Without streams: each chunk goes to the handler as it is read from the socket. */
+  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+    this.#pool.dispatch(options, handler);
   }
 
   /** Ends all connections at once; requests under way fail. */

@@ -3,7 +3,8 @@
  * for a second after each write, and the answer's tag says the same before the first byte is used.
  */
 
-import type { ETag, ReadOptions, RemoteBody, RemotePath } from '../remote/index.js';
+import { type GatedFile, shutGate } from '../base/index.js';
+import type { ETag, ReadOptions, RemoteBody, RemoteDelivery, RemotePath } from '../remote/index.js';
 import { lookUp } from './conditions.js';
 import type { DavContext } from './context.js';
 import { makeError, type RequestSubject, statusError } from './error-map.js';
@@ -18,8 +19,43 @@ export async function get(
   path: RemotePath,
   options: ReadOptions = {},
 ): Promise<RemoteBody> {
+  const { reply, ...head } = await ask(context, path, options, false);
+  return { ...head, chunks: reply?.chunks() ?? noChunks() };
+}
+
+/** The same into a file, where after the headers trouble shows in `saveTo`. */
+export async function deliver(
+  context: DavContext,
+  path: RemotePath,
+  options: ReadOptions = {},
+): Promise<RemoteDelivery> {
+  const { reply, ...head } = await ask(context, path, options, true);
+  return {
+    ...head,
+    saveTo: async (file: GatedFile, onProgress) => {
+      if (reply === undefined) shutGate(file.gate);
+      else await reply.saveTo(file, head.start, onProgress);
+    },
+    abandon: () => reply?.abandon(),
+  };
+}
+
+/** An answer with the right headers; without a reply where there is no byte to be had. */
+interface Found {
+  readonly start: number;
+  readonly totalSize: number | undefined;
+  readonly etag: ETag | undefined;
+  readonly reply: Reply | undefined;
+}
+
+async function ask(
+  context: DavContext,
+  path: RemotePath,
+  options: ReadOptions,
+  isDelivery: boolean,
+): Promise<Found> {
   const { start = 0, end, etag, signal } = options;
-  if (end !== undefined && end <= start) return emptyBody(start, undefined, etag);
+  if (end !== undefined && end <= start) return nothing(start, undefined, etag);
   const subject: RequestSubject = { method: 'GET', action: 'read', path, changes: false };
   const isRanged = (start > 0 || end !== undefined) && context.found.current.ranges !== false;
   const reply = await withRetries(context.retry, signal, () =>
@@ -32,6 +68,7 @@ export async function get(
       },
       expect: [405, 416],
       expectsSlashRedirect: true,
+      isDelivery,
       ...(signal === undefined ? {} : { signal }),
     }),
   );
@@ -65,7 +102,7 @@ interface Wanted {
   readonly etag: ETag | undefined;
 }
 
-function readReply(context: DavContext, subject: RequestSubject, reply: Reply, wanted: Wanted): RemoteBody {
+function readReply(context: DavContext, subject: RequestSubject, reply: Reply, wanted: Wanted): Found {
   const encoding = reply.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') {
     throw makeError(subject, {
@@ -92,7 +129,7 @@ function readReply(context: DavContext, subject: RequestSubject, reply: Reply, w
   }
 }
 
-function readPart(context: DavContext, subject: RequestSubject, reply: Reply, wanted: Wanted): RemoteBody {
+function readPart(context: DavContext, subject: RequestSubject, reply: Reply, wanted: Wanted): Found {
   const parsed = parseContentRange(reply.headers['content-range']);
   const range = parsed?.range;
   if (parsed === undefined || range === undefined) {
@@ -115,21 +152,21 @@ function readPart(context: DavContext, subject: RequestSubject, reply: Reply, wa
   }
   context.found.learn({ ranges: true });
   const etag = checkVersion(context, subject, reply, total, wanted);
-  return { start: range.start, totalSize: total, etag, chunks: reply.chunks() };
+  return { start: range.start, totalSize: total, etag, reply };
 }
 
 /** The whole file, because it was asked for or because the server ignores ranges. */
-function readWhole(context: DavContext, subject: RequestSubject, reply: Reply, wanted: Wanted): RemoteBody {
+function readWhole(context: DavContext, subject: RequestSubject, reply: Reply, wanted: Wanted): Found {
   const total = reply.length;
   const wantsPart =
     wanted.start > 0 || (wanted.end !== undefined && total !== undefined && wanted.end < total);
   if (wantsPart && total !== 0) context.found.learn({ ranges: false });
   const etag = checkVersion(context, subject, reply, total, wanted);
-  return { start: 0, totalSize: total, etag, chunks: reply.chunks() };
+  return { start: 0, totalSize: total, etag, reply };
 }
 
 /** The range lies beyond the end (RFC 9110 section 15.5.17): nothing to read, if it is the version asked for. */
-function readBeyond(context: DavContext, subject: RequestSubject, reply: Reply, wanted: Wanted): RemoteBody {
+function readBeyond(context: DavContext, subject: RequestSubject, reply: Reply, wanted: Wanted): Found {
   const total = parseContentRange(reply.headers['content-range'])?.total;
   const served = parseTag(reply.headers.etag);
   const isSame =
@@ -139,7 +176,7 @@ function readBeyond(context: DavContext, subject: RequestSubject, reply: Reply, 
   }
   if (served !== undefined) context.tags.note(served);
   reply.abandon();
-  return emptyBody(wanted.start, total, served?.etag);
+  return nothing(wanted.start, total, served?.etag);
 }
 
 /** The tag of the version served, in the form that listings of this server give; throws `changed` for another. */
@@ -166,8 +203,8 @@ function checkVersion(
   return etag;
 }
 
-function emptyBody(start: number, totalSize: number | undefined, etag: ETag | undefined): RemoteBody {
-  return { start, totalSize, etag, chunks: noChunks() };
+function nothing(start: number, totalSize: number | undefined, etag: ETag | undefined): Found {
+  return { start, totalSize, etag, reply: undefined };
 }
 
 async function* noChunks(): AsyncGenerator<Uint8Array> {}

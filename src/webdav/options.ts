@@ -3,6 +3,7 @@
 import type { AuthProvider } from '../auth/index.js';
 import type { Clock, Log } from '../base/index.js';
 import type { Capabilities, RemoteErrorCode, RemotePath } from '../remote/index.js';
+import type { StartThread } from './body-thread.js';
 
 /** Milliseconds. */
 export interface Timeouts {
@@ -85,4 +86,6 @@ export interface WebdavOptions {
   readonly onCapabilities?: (capabilities: Capabilities) => void;
   readonly onResponse?: (info: ResponseInfo) => void;
   readonly onSkippedEntry?: (entry: SkippedEntry) => void;
+  /** Starts the thread that takes large bodies; when absent, that of the built program. */
+  readonly startThread?: StartThread;
 }

@@ -1,10 +1,17 @@
 /** A successful answer of the server: status, headers and a body that ends well or with an error, never short in silence. */
 
 import type { Dispatcher } from 'undici';
+import { type GatedFile, shutGate, writeGated } from '../base/index.js';
 import { isRemoteError, type RemoteError } from '../remote/index.js';
+import { FileWriteError, type ThreadBody, UnwantedBodyError } from './body-thread.js';
 import { exchangeError, makeError, type RequestSubject } from './error-map.js';
 import { type HeaderMap, parseLength } from './headers.js';
 import type { Watchdog } from './watchdog.js';
+
+/** Where the bytes are: in a stream of this thread, or with the thread for large bodies. */
+export type ReplyBody =
+  | { readonly kind: 'stream'; readonly stream: Dispatcher.ResponseData['body'] }
+  | { readonly kind: 'elsewhere'; readonly body: ThreadBody };
 
 export interface ReplyParts {
   readonly subject: RequestSubject;
@@ -12,7 +19,7 @@ export interface ReplyParts {
   readonly headers: HeaderMap;
   /** The URL that answered, after redirects. */
   readonly url: string;
-  readonly body: Dispatcher.ResponseData['body'];
+  readonly body: ReplyBody;
   readonly watchdog: Watchdog;
   readonly idleMs: number;
   /** Called once with the bytes received, when the exchange is over either way. */
@@ -47,14 +54,13 @@ export class Reply {
     return parseLength(this.headers['content-length']);
   }
 
-  /** The body, once. Rejects with RemoteError; leaving the loop early closes the connection. */
+  /** The body, once, where no delivery was asked for. Rejects with RemoteError; leaving the loop early closes the connection. */
   async *chunks(): AsyncGenerator<Uint8Array> {
     const { body, watchdog, idleMs, subject } = this.#parts;
-    if (this.#failure !== undefined) throw this.#failure;
-    if (this.#state !== 'fresh') throw new Error('the body of an answer is read once');
-    this.#state = 'reading';
+    if (body.kind === 'elsewhere') throw new Error('the body of a delivery is saved, not read');
+    this.#begin();
     let failure: unknown;
-    const iterator: AsyncIterator<Uint8Array> = body[Symbol.asyncIterator]();
+    const iterator: AsyncIterator<Uint8Array> = body.stream[Symbol.asyncIterator]();
     try {
       for (;;) {
         watchdog.arm('idle', idleMs);
@@ -69,20 +75,46 @@ export class Reply {
       failure = exchangeError(subject, this.#reasonOf(error), { started: true, sent: true });
       throw failure;
     } finally {
-      body.on('error', ignoreLateError).destroy();
+      this.#destroy();
       this.#end(failure);
+    }
+  }
+
+  /**
+   * Writes the body into `file` from `position` on, once. Rejects with RemoteError, or with the ErrnoException of the
+   * file; the gate is shut then.
+   */
+  async saveTo(
+    file: GatedFile,
+    position: number,
+    onProgress: (start: number, end: number) => void,
+  ): Promise<void> {
+    const { body } = this.#parts;
+    try {
+      if (body.kind === 'elsewhere') await this.#saveElsewhere(body.body, file, position, onProgress);
+      else await this.#saveHere(file, position, onProgress);
+    } catch (error) {
+      if (error instanceof FileWriteError) throw error.cause;
+      throw error instanceof UnwantedBodyError ? this.#unwanted(error) : error;
+    } finally {
+      shutGate(file.gate);
     }
   }
 
   /** Gives the body up with its connection, where reading it to its end may take long. */
   abandon(): void {
     if (this.#state !== 'fresh') return;
-    this.#parts.body.on('error', ignoreLateError).destroy();
+    this.#destroy();
     this.#end(undefined);
   }
 
   /** Reads and drops what is left, so that the connection can be used again; gives it up where that is much. */
   async discard(): Promise<void> {
+    const { body } = this.#parts;
+    if (body.kind === 'elsewhere') {
+      await this.#takeElsewhere(() => body.body.drain(DRAIN_BYTES));
+      return;
+    }
     let left = DRAIN_BYTES;
     for await (const chunk of this.chunks()) {
       left -= chunk.length;
@@ -101,6 +133,72 @@ export class Reply {
     }
   }
 
+  async #saveHere(
+    file: GatedFile,
+    position: number,
+    onProgress: (start: number, end: number) => void,
+  ): Promise<void> {
+    let at = position;
+    for await (const chunk of this.chunks()) {
+      const written = writeGated(file, chunk, at);
+      if (written !== 'written') throw new UnwantedBodyError(written);
+      onProgress(at, at + chunk.length);
+      at += chunk.length;
+    }
+  }
+
+  #saveElsewhere(
+    body: ThreadBody,
+    file: GatedFile,
+    position: number,
+    onProgress: (start: number, end: number) => void,
+  ): Promise<void> {
+    return this.#takeElsewhere(async () => {
+      await body.save(file, position, (end) => {
+        const start = position + this.#receivedBytes;
+        this.#receivedBytes = end - position;
+        this.#parts.watchdog.arm('idle', this.#parts.idleMs);
+        onProgress(start, end);
+      });
+      this.#checkLength();
+    });
+  }
+
+  async #takeElsewhere(work: () => Promise<void>): Promise<void> {
+    const { watchdog, idleMs, subject } = this.#parts;
+    this.#begin();
+    watchdog.arm('idle', idleMs);
+    let failure: unknown;
+    try {
+      await work();
+    } catch (error) {
+      failure = error;
+      if (error instanceof FileWriteError || error instanceof UnwantedBodyError) throw error;
+      failure = exchangeError(subject, this.#reasonOf(error), { started: true, sent: true });
+      throw failure;
+    } finally {
+      this.#destroy();
+      this.#end(failure);
+    }
+  }
+
+  #begin(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#state !== 'fresh') throw new Error('the body of an answer is read once');
+    this.#state = 'reading';
+  }
+
+  #destroy(): void {
+    const { body, watchdog } = this.#parts;
+    if (body.kind === 'elsewhere') body.body.destroy(toError(watchdog.signal.reason));
+    else body.stream.on('error', ignoreLateError).destroy();
+  }
+
+  #unwanted({ reason, message }: UnwantedBodyError): RemoteError {
+    const code = reason === 'shut' ? 'aborted' : 'protocol';
+    return makeError(this.#parts.subject, { code, found: message });
+  }
+
   #checkLength(): void {
     const { length } = this;
     if (length === undefined || length === this.#receivedBytes) return;
@@ -117,9 +215,9 @@ export class Reply {
   }
 
   #onAbort(): void {
-    const { body, watchdog, subject } = this.#parts;
+    const { watchdog, subject } = this.#parts;
     if (this.#state === 'over') return;
-    body.on('error', ignoreLateError).destroy();
+    this.#destroy();
     if (this.#state === 'fresh') {
       this.#failure = exchangeError(subject, watchdog.signal.reason, { started: true, sent: true });
       this.#end(this.#failure);
@@ -132,6 +230,10 @@ export class Reply {
     this.#parts.watchdog.close();
     this.#parts.onEnd(this.#receivedBytes, error);
   }
+}
+
+function toError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error('called off', { cause: reason });
 }
 
 /** After the verdict on a body is known, what its stream still has to say changes nothing. */

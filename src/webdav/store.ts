@@ -8,6 +8,7 @@ import type {
   Quota,
   ReadOptions,
   RemoteBody,
+  RemoteDelivery,
   RemoteEntry,
   RemotePath,
   RemoteStore,
@@ -20,7 +21,7 @@ import { DavClient } from './client.js';
 import { CapabilityBook, type DavContext } from './context.js';
 import { remove } from './delete.js';
 import { TagBook } from './etags.js';
-import { get } from './get.js';
+import { deliver, get } from './get.js';
 import { mkcol } from './mkcol.js';
 import { moveOrCopy } from './move-copy.js';
 import { DEFAULT_TIMEOUTS, type SkippedEntry, type WebdavOptions } from './options.js';
@@ -50,6 +51,8 @@ export class WebdavStore implements RemoteStore {
       clock,
       timeouts,
       maxConnections: options.maxConnections ?? DEFAULT_CONNECTIONS,
+      log,
+      startThread: options.startThread,
       onResponse: options.onResponse,
     });
     this.#context = {
@@ -105,6 +108,10 @@ export class WebdavStore implements RemoteStore {
     return get(this.#context, path, options);
   }
 
+  deliver(path: RemotePath, options?: ReadOptions): Promise<RemoteDelivery> {
+    return deliver(this.#context, path, options);
+  }
+
   write(path: RemotePath, body: UploadBody, options: WriteOptions): Promise<WriteResult> {
     return put(this.#context, path, body, options);
   }
@@ -134,6 +141,11 @@ export class WebdavStore implements RemoteStore {
 
   probe(options?: RequestOptions): Promise<Capabilities> {
     return probe(this.#context, options);
+  }
+
+  /** Starts the thread that takes deliveries, which else starts with the first of them. */
+  startThread(): Promise<void> {
+    return this.#transport.startThread();
   }
 
   close(): Promise<void> {

@@ -4,13 +4,14 @@
  */
 
 import type { AuthHeaders, AuthProvider } from '../auth/index.js';
-import { abortable, type Clock } from '../base/index.js';
+import { abortable, type Clock, type Log } from '../base/index.js';
 import { RemoteError, type UploadBody } from '../remote/index.js';
-import { ConnectionPool } from './connection-pool.js';
+import { BodyThread, type StartThread } from './body-thread.js';
+import { ConnectionPool, type TracedRequest } from './connection-pool.js';
 import { exchangeError, makeError, type RequestSubject, statusError } from './error-map.js';
 import { toHeaderMap } from './headers.js';
 import type { ResponseInfo, Timeouts } from './options.js';
-import { Reply } from './reply.js';
+import { Reply, type ReplyBody } from './reply.js';
 import { Slots } from './slots.js';
 import { uploadChunks } from './upload-source.js';
 import { Watchdog } from './watchdog.js';
@@ -23,6 +24,8 @@ export interface TransportOptions {
   readonly clock: Clock;
   readonly timeouts: Timeouts;
   readonly maxConnections: number;
+  readonly log: Log;
+  readonly startThread: StartThread | undefined;
   readonly onResponse: ((info: ResponseInfo) => void) | undefined;
 }
 
@@ -34,6 +37,8 @@ export interface Exchange {
   readonly signal?: AbortSignal;
   readonly onProgress?: (sentBytes: number) => void;
   readonly onSent?: () => void;
+  /** The body goes into a file: another thread may take it. */
+  readonly isDelivery?: boolean;
   /** Statuses beside 2xx that the caller reads itself. */
   readonly expect?: readonly number[];
   /** A redirect that only adds a slash says that the resource is a collection; the caller reads it itself. */
@@ -46,6 +51,13 @@ const MAX_REDIRECTS = 5;
 const READ_REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** Followed for changes: only these promise that the method stays (RFC 9110 section 15.4). */
 const CHANGE_REDIRECTS: ReadonlySet<number> = new Set([307, 308]);
+
+/** The head of an answer, from whichever thread asked. */
+interface Head {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: ReplyBody;
+}
 
 /** What one attempt came to. */
 type Attempt =
@@ -61,16 +73,15 @@ type Attempt =
 export class Transport {
   readonly #options: TransportOptions;
   readonly #pool: ConnectionPool;
+  readonly #thread: BodyThread;
   readonly #slots: Slots;
 
   constructor(options: TransportOptions) {
     this.#options = options;
     this.#slots = new Slots(options.maxConnections);
-    this.#pool = new ConnectionPool({
-      origin: options.origin,
-      ca: options.ca,
-      connectMs: options.timeouts.connectMs,
-    });
+    const pool = { origin: options.origin, ca: options.ca, connectMs: options.timeouts.connectMs };
+    this.#pool = new ConnectionPool(pool);
+    this.#thread = new BodyThread(pool, options.log, options.startThread);
   }
 
   get maxConnections(): number {
@@ -108,8 +119,22 @@ export class Transport {
     }
   }
 
-  close(): Promise<void> {
-    return this.#pool.close();
+  /** Starts the thread for large bodies; resolves when it takes them, or cannot. */
+  startThread(): Promise<void> {
+    return this.#thread.started();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#pool.close(), this.#thread.close()]);
+  }
+
+  async #ask(request: TracedRequest, isDelivery: boolean): Promise<Head> {
+    if (!isDelivery || !this.#thread.isReady) {
+      const { statusCode, headers, body } = await this.#pool.request(request);
+      return { statusCode, headers, body: { kind: 'stream', stream: body } };
+    }
+    const { statusCode, headers, body } = await this.#thread.request(request);
+    return { statusCode, headers, body: { kind: 'elsewhere', body } };
   }
 
   /** Whether there are newer credentials than those refused. */
@@ -144,35 +169,38 @@ export class Transport {
       const answerMs = subject.changes ? timeouts.changeMs : timeouts.headersMs;
       watchdog.arm('connect', timeouts.connectMs);
       const { pathname, search } = new URL(url);
-      const response = await this.#pool.request({
-        path: pathname + search,
-        method: subject.method,
-        headers: { 'user-agent': this.#options.userAgent, ...exchange.headers, ...credentials },
-        signal: watchdog.signal,
-        onStart: () => {
-          progress.started = true;
-          if (progress.sent) watchdog.arm('headers', answerMs);
-          else watchdog.arm('idle', timeouts.idleMs);
+      const response = await this.#ask(
+        {
+          path: pathname + search,
+          method: subject.method,
+          headers: { 'user-agent': this.#options.userAgent, ...exchange.headers, ...credentials },
+          signal: watchdog.signal,
+          onStart: () => {
+            progress.started = true;
+            if (progress.sent) watchdog.arm('headers', answerMs);
+            else watchdog.arm('idle', timeouts.idleMs);
+          },
+          ...(body === undefined || body.size === 0
+            ? {}
+            : {
+                body: asRequestBody(
+                  uploadChunks(body, {
+                    onProgress: (sentBytes) => {
+                      meter.sentBytes = sentBytes;
+                      watchdog.arm('idle', timeouts.idleMs);
+                      exchange.onProgress?.(sentBytes);
+                    },
+                    onSent: () => {
+                      progress.sent = true;
+                      watchdog.arm('headers', answerMs);
+                      exchange.onSent?.();
+                    },
+                  }),
+                ),
+              }),
         },
-        ...(body === undefined || body.size === 0
-          ? {}
-          : {
-              body: asRequestBody(
-                uploadChunks(body, {
-                  onProgress: (sentBytes) => {
-                    meter.sentBytes = sentBytes;
-                    watchdog.arm('idle', timeouts.idleMs);
-                    exchange.onProgress?.(sentBytes);
-                  },
-                  onSent: () => {
-                    progress.sent = true;
-                    watchdog.arm('headers', answerMs);
-                    exchange.onSent?.();
-                  },
-                }),
-              ),
-            }),
-      });
+        exchange.isDelivery === true,
+      );
       const headers = toHeaderMap(response.headers);
       meter.answered(response.statusCode, clock.nowMs());
       const giveBack = release;

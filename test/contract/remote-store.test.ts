@@ -7,6 +7,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { REMOTE_ROOT, type RemotePath, type RemoteStore } from '../../src/remote/index.js';
 import { requireComponent } from '../support/servers/index.js';
+import { TargetFile } from '../support/target-file.js';
 import { bodyOf, child, collect, listAll, namesIn, put, rejectsWith, tagOf, textOf } from './helpers.js';
 import { SUBJECTS, type Subject, type SubjectKind } from './subject.js';
 
@@ -206,6 +207,104 @@ function suite({ traits, component, open }: SubjectKind): void {
     writeDirect(path, 'a second version');
     await rejectsWith(store.read(path, { etag }), 'changed');
     await rejectsWith(store.read(path, { etag, start: 1, end: 3 }), 'changed');
+  });
+
+  check('a body is delivered into a file, whole or by range', async (store, dir) => {
+    const path = child(dir, 'large');
+    const bytes = Buffer.from(
+      Array.from({ length: 3 * MIB }, (_, index) => (index * 7 + (index >> 9)) % 256),
+    );
+    await store.write(path, bodyOf(bytes), { condition: { kind: 'any' } });
+    const etag = await tagOf(store, path);
+    for (const [start, end] of [
+      [0, undefined],
+      [MIB - 5, 2 * MIB + 7],
+      [bytes.length - 1, bytes.length + MIB],
+    ] as const) {
+      using file = new TargetFile(bytes.length);
+      const delivery = await store.deliver(path, { start, etag, ...(end === undefined ? {} : { end }) });
+      assert.deepEqual([delivery.start, delivery.totalSize, delivery.etag], [start, bytes.length, etag]);
+      const told: Array<readonly [number, number]> = [];
+      await delivery.saveTo(file, (from, to) => void told.push([from, to]));
+      const stop = Math.min(end ?? bytes.length, bytes.length);
+      assert.deepEqual([told[0]?.[0], told.at(-1)?.[1]], [start, stop]);
+      assert.ok(told.every(([from], index) => index === 0 || from === told[index - 1]?.[1]));
+      const expected = Buffer.alloc(bytes.length);
+      bytes.copy(expected, start, start, stop);
+      assert.ok(file.content().equals(expected));
+      assert.equal(file.isShut, true);
+    }
+  });
+
+  check('a delivery of nothing writes nothing', async (store, dir) => {
+    const path = child(dir, 'empty');
+    await put(store, path, '');
+    using file = new TargetFile(10);
+    const nothing = await store.deliver(path, { start: 0, end: 0 });
+    await nothing.saveTo(file, () => assert.fail('told of bytes'));
+    assert.equal(file.isShut, true);
+    using second = new TargetFile(10);
+    await (await store.deliver(path)).saveTo(second, () => assert.fail('told of bytes'));
+    assert.ok(second.content().equals(Buffer.alloc(10)));
+  });
+
+  check('a delivery of one version refuses another, and what is not there', async (store, dir, at) => {
+    const path = child(dir, 'file');
+    await put(store, path, 'first');
+    const etag = await tagOf(store, path);
+    at.writeDirect(path, 'a second version');
+    await rejectsWith(store.deliver(path, { etag }), 'changed');
+    await rejectsWith(store.deliver(path, { etag, start: 1, end: 3 }), 'changed');
+    await rejectsWith(store.deliver(child(dir, 'gone')), 'not-found');
+    await rejectsWith(store.deliver(path, { signal: AbortSignal.abort() }), 'aborted');
+  });
+
+  check('a delivery that is called off writes no byte after its end', async (store, dir) => {
+    const path = child(dir, 'large');
+    await store.write(path, bodyOf(Buffer.alloc(16 * MIB, 1)), { condition: { kind: 'any' } });
+    for (const by of ['signal', 'gate'] as const) {
+      const controller = new AbortController();
+      using file = new TargetFile(16 * MIB);
+      const delivery = await store.deliver(path, { signal: controller.signal });
+      const saving = delivery.saveTo(file, () => (by === 'signal' ? controller.abort() : file.shut()));
+      await rejectsWith(saving, 'aborted');
+      assert.equal(file.isShut, true);
+      file.empty();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      assert.equal(file.content().length, 0);
+    }
+    assert.equal((await store.stat(path)).size, 16 * MIB);
+  });
+
+  check('a delivery ends where the file does', async (store, dir) => {
+    const path = child(dir, 'file');
+    await put(store, path, 'x'.repeat(MIB));
+    using file = new TargetFile(MIB / 2);
+    const delivery = await store.deliver(path);
+    await rejectsWith(
+      delivery.saveTo(file, () => undefined),
+      'protocol',
+    );
+    assert.equal(file.content().length, MIB / 2);
+  });
+
+  check('a delivery into a full disk fails with the error of the disk', async (store, dir) => {
+    const path = child(dir, 'file');
+    await put(store, path, 'x'.repeat(MIB));
+    using file = new TargetFile(MIB, '/dev/full');
+    const delivery = await store.deliver(path);
+    await assert.rejects(
+      delivery.saveTo(file, () => undefined),
+      { code: 'ENOSPC', syscall: 'write' },
+    );
+    assert.equal(file.isShut, true);
+  });
+
+  check('deliveries that are not wanted hold nothing', async (store, dir) => {
+    const path = child(dir, 'large');
+    await store.write(path, bodyOf(Buffer.alloc(4 * MIB)), { condition: { kind: 'any' } });
+    for (let round = 0; round < 20; round += 1) (await store.deliver(path)).abandon();
+    assert.equal((await store.stat(path)).size, 4 * MIB);
   });
 
   check('write if absent: refused when the name is taken', async (store, dir) => {

@@ -6,6 +6,7 @@ import { BasicAuth } from '../../src/auth/index.js';
 import { Secret, SystemClock } from '../../src/base/index.js';
 import type { Capabilities, RemotePath, RemoteStore } from '../../src/remote/index.js';
 import { createWebdavStore } from '../../src/webdav/index.js';
+import { startSourceThread } from '../support/body-thread.js';
 import { FakeRemoteStore } from '../support/fake-remote.js';
 import {
   type ComponentName,
@@ -134,7 +135,9 @@ function openServer(start: () => Promise<DavServer>): SubjectKind['open'] {
       userAgent: 'infinimount-test',
       clock: new SystemClock(),
       random: Math.random,
+      startThread: startSourceThread,
     });
+    await store.startThread();
     return {
       store,
       writeDirect: (path, content) => {

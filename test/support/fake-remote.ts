@@ -16,6 +16,7 @@ import {
   REMOTE_ROOT,
   type ReadOptions,
   type RemoteBody,
+  type RemoteDelivery,
   type RemoteEntry,
   RemoteError,
   type RemoteErrorCode,
@@ -26,6 +27,7 @@ import {
   type WriteOptions,
   type WriteResult,
 } from '../../src/remote/index.js';
+import { asDelivery } from './delivery.js';
 
 interface FakeFile {
   readonly kind: 'file';
@@ -166,6 +168,10 @@ export class FakeRemoteStore implements RemoteStore {
       Object.assign(log, { bytes: content.length });
       return { start, totalSize: total, etag, chunks: this.#chunks(path, content, options) };
     });
+  }
+
+  async deliver(path: RemotePath, options: ReadOptions = {}): Promise<RemoteDelivery> {
+    return asDelivery(path, await this.read(path, options));
   }
 
   write(path: RemotePath, body: UploadBody, options: WriteOptions): Promise<WriteResult> {

@@ -9,6 +9,7 @@ import {
   REMOTE_ROOT,
   type ReadOptions,
   type RemoteBody,
+  type RemoteDelivery,
   type RemoteEntry,
   RemoteError,
   type RemoteErrorCode,
@@ -19,6 +20,7 @@ import {
   type WriteOptions,
   type WriteResult,
 } from '../../src/remote/index.js';
+import { asDelivery } from './delivery.js';
 import type { FakeVerb } from './fake-remote.js';
 
 /** What goes wrong with one call. */
@@ -82,6 +84,8 @@ export class FaultyRemoteStore implements RemoteStore {
   readonly inner: RemoteStore;
   /** Every fault that was played. */
   readonly played: Array<FaultCall & { readonly fault: Fault }> = [];
+  /** Reads whose bytes went into a file. */
+  deliveries = 0;
   #plan: FaultPlan;
   #calls = 0;
 
@@ -120,6 +124,11 @@ export class FaultyRemoteStore implements RemoteStore {
     const body = await this.inner.read(path, options);
     if (fault?.kind !== 'cut') return body;
     return { ...body, chunks: cutChunks(body.chunks, fault.afterBytes, () => cut('read', path, 'none')) };
+  }
+
+  async deliver(path: RemotePath, options: ReadOptions = {}): Promise<RemoteDelivery> {
+    this.deliveries += 1;
+    return asDelivery(path, await this.read(path, options));
   }
 
   write(path: RemotePath, body: UploadBody, options: WriteOptions): Promise<WriteResult> {

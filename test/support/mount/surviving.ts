@@ -78,7 +78,9 @@ export class SurvivingMount {
 
   /** The daemons, one of which may just be starting. */
   daemons(): readonly number[] {
-    return this.#processes((command) => !isShell(command));
+    const found = this.#processes((command) => !isShell(command));
+    // A process that a daemon has just forked, to become its keeper, still has the daemon's command line.
+    return found.filter((pid) => !found.includes(parentOf(pid)));
   }
 
   keepers(): readonly number[] {
@@ -159,6 +161,15 @@ export function takeoversIn(log: string): number {
 
 function isShell(command: readonly string[]): boolean {
   return command.some((word) => word.endsWith('keeper.sh'));
+}
+
+/** 0 for a process that has ended. */
+function parentOf(pid: number): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[1]);
+  } catch {
+    return 0;
+  }
 }
 
 /** Empty for a process that has ended. */

@@ -1,11 +1,18 @@
 /** What is fetched of a file, when, and what happens when it changes or the line breaks meanwhile. */
 
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import type { Ino, Interruptible } from '../../../src/base/index.js';
-import type { Body } from '../../../src/content/index.js';
+import { type Ino, type Interruptible, silentLog } from '../../../src/base/index.js';
+import type { Body, FileContentStore } from '../../../src/content/index.js';
+import type { ETag } from '../../../src/remote/index.js';
+import { Connectivity } from '../../../src/sync/connectivity.js';
+import { Fetcher } from '../../../src/sync/fetcher.js';
+import { LineMeter } from '../../../src/sync/line-meter.js';
+import { RateMeter } from '../../../src/sync/rates.js';
 import type { FakeRemoteOptions, FakeVerb } from '../../support/fake-remote.js';
 import { type ManualClock, quiesce } from '../../support/manual-clock.js';
+import { openTemporary, temporaryDir } from '../content/support.js';
 import { nameOf } from '../vfs/support.js';
 import { Gate } from './gate.js';
 import { remote, World } from './world.js';
@@ -332,5 +339,101 @@ describe('readers who go', () => {
     await waiting;
     assert.equal(file.body.kind, 'staged');
     assert.equal(file.body.size, 0);
+  });
+});
+
+/** A fetcher over files on disk, where large ranges are delivered past this thread. */
+class Delivering {
+  readonly #dir = temporaryDir();
+  readonly world: World;
+  readonly content: FileContentStore;
+  readonly fetcher: Fetcher;
+  readonly wanted: Uint8Array;
+  readonly ino: Ino;
+  readonly version: { readonly etag: ETag | undefined; readonly size: number };
+  readonly body: Body;
+
+  private constructor(world: World, wanted: Uint8Array) {
+    this.world = world;
+    this.wanted = wanted;
+    const { state, clock, remote: store } = world;
+    this.content = openTemporary(this.#dir, { clock }).store;
+    this.fetcher = new Fetcher({
+      ...{ state, clock, store, content: this.content, log: silentLog },
+      ...{ meter: new LineMeter(), rates: new RateMeter(clock) },
+      connectivity: new Connectivity(clock, () => 0.5, silentLog),
+    });
+    const node = state.get(world.ino('/f') ?? assert.fail('not listed'));
+    assert(node?.kind === 'file');
+    this.ino = node.ino;
+    this.version = { etag: node.base?.etag, size: node.size };
+    this.body = this.content.acquireClean(this.ino, this.version);
+  }
+
+  static async of(size: number, options: Partial<FakeRemoteOptions> = {}): Promise<Delivering> {
+    const world = new World(() => 0.5, options);
+    const wanted = bytesOf(size);
+    world.server.writeDirect(remote('/f'), wanted);
+    await world.refreshAll();
+    world.server.clearLog();
+    return new Delivering(world, wanted);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.fetcher.close();
+    await quiesce();
+    await this.content.close();
+    rmSync(this.#dir, { recursive: true });
+  }
+
+  check(start: number, end: number): void {
+    const target = Buffer.alloc(end - start);
+    assert.equal(this.body.readSync(target, 0, target.length, start), end - start);
+    assert.ok(target.equals(this.wanted.subarray(start, end)), 'other bytes');
+  }
+}
+
+describe('ranges delivered past this thread', () => {
+  test('are there when the wait is over', async () => {
+    await using file = await Delivering.of(24 * MIB);
+    await file.fetcher.whole(file.ino);
+    assert.equal(file.body.isComplete, true);
+    file.check(0, 24 * MIB);
+    assert.ok(file.world.remote.deliveries >= 6);
+  });
+
+  test('that are cut go on where they ended', async () => {
+    await using file = await Delivering.of(4 * MIB, { chunkSize: 64 * KIB });
+    let cuts = 0;
+    file.world.remote.setPlan(({ verb }) => {
+      if (verb !== 'read' || cuts >= 2) return undefined;
+      cuts += 1;
+      return { kind: 'cut', afterBytes: 300 * KIB };
+    });
+    const whole = file.fetcher.whole(file.ino);
+    await file.world.clock.advance(2_000);
+    await whole;
+    file.check(0, 4 * MIB);
+  });
+
+  test('of another version leave no byte', async () => {
+    await using file = await Delivering.of(4 * MIB);
+    file.world.server.writeDirect(remote('/f'), bytesOf(4 * MIB, 1));
+    await assert.rejects(file.fetcher.whole(file.ino), { code: 'changed' });
+    assert.equal(file.body.presentBytes, 0);
+  });
+
+  test('end when the file is emptied to be written anew', async () => {
+    const gate = new Gate('read');
+    await using file = await Delivering.of(4 * MIB, { pause: gate.pause, chunkSize: 64 * KIB });
+    gate.close();
+    const whole = file.fetcher.whole(file.ino);
+    await gate.pass(4);
+    assert.ok(file.body.presentBytes > 0);
+    const body = file.content.createStaged(file.ino);
+    body.writeSync(Buffer.from('mine'), 0);
+    await gate.open();
+    await whole;
+    assert.equal(body.statSync().size, 4);
   });
 });
