@@ -81,7 +81,7 @@ export interface RemoteDelivery {
 export interface WriteOptions extends RequestOptions {
   readonly condition: WriteCondition;
   readonly onProgress?: (sentBytes: number) => void;
-  /** Called when the last byte was handed to the connection, before the answer: from here the outcome is open. */
+  /** Called just before the last byte goes to the connection: from here on the outcome is open. */
   readonly onSent?: () => void;
 }
 

@@ -105,17 +105,38 @@ async function fileSource(file: FileRecord, deps: SourceDeps, stop: () => void):
     throw error;
   }
   let end: () => void = () => undefined;
-  sessions.readWhile(
-    ino,
-    new Promise<void>((resolve) => {
+  const begin = () => {
+    const ended = new Promise<void>((resolve) => {
       end = resolve;
-    }),
-    stop,
-  );
-  return streamSource(body.fd, body.size, gen, () => {
-    end();
-    release();
-  });
+    });
+    sessions.readWhile(ino, ended, stop);
+  };
+  begin();
+  const hooks: StreamHooks = {
+    // Writers need not wait for the answer, and must not stop a request of which the server may have every byte: it
+    // could take effect long after it was given up, over what was sent since.
+    onRead: () => end(),
+    onAgain: () => {
+      const now = deps.state.get(ino);
+      if (now?.kind !== 'file' || now.gen !== gen || now.writing || deps.usage.hasWritableHandle(ino))
+        throw new Superseded('the file may be changed before it is sent again');
+      begin();
+    },
+    onClose: () => {
+      end();
+      release();
+    },
+  };
+  return streamSource(body.fd, body.size, gen, hooks);
+}
+
+/** What a stream tells of itself. */
+interface StreamHooks {
+  /** All of it was read; the last chunk goes out now. */
+  readonly onRead?: () => void;
+  /** It was read whole before, and is to be read again; throws where it may be another by now. */
+  readonly onAgain?: () => void;
+  readonly onClose: () => void;
 }
 
 async function copySource(
@@ -132,12 +153,13 @@ async function copySource(
   );
   const copy = await copying;
   release();
-  return streamSource(copy.fd, copy.size, gen, () => copy.close());
+  return streamSource(copy.fd, copy.size, gen, { onClose: () => copy.close() });
 }
 
-function streamSource(fd: number, size: number, gen: number, close: () => void): UploadSource {
+function streamSource(fd: number, size: number, gen: number, hooks: StreamHooks): UploadSource {
   let sha256: string | undefined;
   async function* open(): AsyncGenerator<Uint8Array> {
+    if (sha256 !== undefined) hooks.onAgain?.();
     const hash = createHash('sha256');
     for (let position = 0; position < size; ) {
       const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, size - position));
@@ -146,9 +168,12 @@ function streamSource(fd: number, size: number, gen: number, close: () => void):
       const chunk = buffer.subarray(0, bytesRead);
       hash.update(chunk);
       position += bytesRead;
-      if (position === size) sha256 = hash.digest('hex');
+      if (position === size) {
+        sha256 = hash.digest('hex');
+        hooks.onRead?.();
+      }
       yield chunk;
     }
   }
-  return { body: { size, open }, gen, sha256: () => sha256, close };
+  return { body: { size, open }, gen, sha256: () => sha256, close: hooks.onClose };
 }

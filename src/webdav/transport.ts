@@ -187,7 +187,7 @@ export class Transport {
                   uploadChunks(body, {
                     onProgress: (sentBytes) => {
                       meter.sentBytes = sentBytes;
-                      watchdog.arm('idle', timeouts.idleMs);
+                      if (!progress.sent) watchdog.arm('idle', timeouts.idleMs);
                       exchange.onProgress?.(sentBytes);
                     },
                     onSent: () => {

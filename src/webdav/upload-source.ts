@@ -9,7 +9,7 @@ const PIECE_BYTES = 256 * 1024;
 export interface UploadHooks {
   /** Called with the bytes handed to the connection so far. */
   readonly onProgress: (sentBytes: number) => void;
-  /** Called once, when the last byte was handed to the connection. */
+  /** Called once, just before the last byte goes to the connection: from then on the server may have all of it. */
   readonly onSent: () => void;
 }
 
@@ -21,6 +21,8 @@ export async function* uploadChunks(body: UploadBody, hooks: UploadHooks): Async
       if (sentBytes + chunk.length > body.size) {
         throw new SourceError(`the local file grew beyond ${body.size} bytes while it was sent`);
       }
+      // Told before: when the connection ends while it takes the chunk, nobody comes back here.
+      if (sentBytes + chunk.length === body.size) hooks.onSent();
       yield chunk;
       // Reached when the connection asks for more, so the chunk is out.
       sentBytes += chunk.length;
@@ -33,7 +35,7 @@ export async function* uploadChunks(body: UploadBody, hooks: UploadHooks): Async
   if (sentBytes !== body.size) {
     throw new SourceError(`the local file has only ${sentBytes} of ${body.size} bytes`);
   }
-  hooks.onSent();
+  if (body.size === 0) hooks.onSent();
 }
 
 async function* pieces(source: Uint8Array | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

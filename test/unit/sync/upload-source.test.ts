@@ -6,6 +6,7 @@ import { rmSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
 import type { Ino } from '../../../src/base/index.js';
 import type { NodeRecord } from '../../../src/state/index.js';
+import { Superseded } from '../../../src/sync/superseded.js';
 import { nodeSource, type UploadSource } from '../../../src/sync/upload-source.js';
 import { decodeXSym } from '../../../src/sync/xsym.js';
 import { openTemporary, temporaryDir } from '../content/support.js';
@@ -95,6 +96,15 @@ describe('large files', () => {
     source.close();
     await waiting;
     assert.equal(parts.file('f').gen, source.gen + 1);
+  });
+
+  test('of which every byte was read are not stopped: the server may have them all, and act on them late', async (t) => {
+    const { parts, ino, bytes } = await makeFile(t, 2 * MIB);
+    const source = await sourceOf(parts, ino, () => assert.fail('stopped'));
+    assert.ok((await collect(source)).equals(bytes));
+    assert.equal(parts.sessions.beginWrite(ino, 2 * MIB), undefined, 'nor does the writer wait');
+    await assert.rejects(collect(source), Superseded);
+    source.close();
   });
 
   test('of which a program still writes are copied first', async (t) => {
