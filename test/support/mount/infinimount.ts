@@ -30,6 +30,8 @@ export interface MountOptions {
   readonly cacheDir?: string;
   readonly mountPoint?: string;
   readonly args?: readonly string[];
+  /** A command that runs the daemon, such as unshare(1), which must keep its process. */
+  readonly prefix?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Mounts (and touches the mount) as this user instead of ours. */
   readonly asUser?: UserIds;
@@ -152,6 +154,7 @@ export async function mountInfinimount(options: MountOptions): Promise<MountedDr
   try {
     const served = await serveMount({
       argv: [
+        ...(options.prefix ?? []),
         ...INFINIMOUNT,
         ...['mount', options.server.url, mountPoint, '--user', options.server.user],
         ...['--password-file', passwordFile, '--cache-dir', cacheDir],
