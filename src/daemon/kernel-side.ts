@@ -10,6 +10,7 @@ import {
   createBridge,
   type KernelInvalidation,
   type MiddlewareOptions,
+  settleReferences,
 } from '../bridge/index.js';
 import type { MountOptions } from '../config/index.js';
 import {
@@ -247,6 +248,10 @@ export class KernelSide implements MountSide {
     });
     pending.invalidation = invalidation;
     session.start();
+    if (takeover !== undefined) {
+      const doubts = settleReferences({ vfs, notify: session.notify, clock, log });
+      void session.closed.then(() => doubts.close());
+    }
     return { session, invalidation };
   }
 }

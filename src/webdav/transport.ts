@@ -177,6 +177,8 @@ export class Transport {
           signal: watchdog.signal,
           onStart: () => {
             progress.started = true;
+            // A request without a body is whole with its head: from here on the server may have taken it.
+            if (body?.size === 0) exchange.onSent?.();
             if (progress.sent) watchdog.arm('headers', answerMs);
             else watchdog.arm('idle', timeouts.idleMs);
           },

@@ -515,6 +515,17 @@ function suite({ traits, component, open }: SubjectKind): void {
     if (component !== undefined) assert.ok(peakBytes < size / 4, `${peakBytes} bytes were held`);
   });
 
+  check('an upload of nothing tells too when its outcome is open', async (store, dir) => {
+    let sent = 0;
+    await store.write(child(dir, 'empty'), bodyOf(''), {
+      condition: { kind: 'absent' },
+      onSent: () => {
+        sent += 1;
+      },
+    });
+    assert.equal(sent, 1);
+  });
+
   check('an upload that is called off leaves the old version', async (store, dir) => {
     const path = child(dir, 'file');
     await put(store, path, 'old');

@@ -9,5 +9,5 @@ test('the tables of the README are those of the code', () => {
 });
 
 test('a README without the marks is refused', () => {
-  assert.throws(() => withTables('# infinimount'), /<!-- begin: options -->/);
+  assert.throws(() => withTables('# infinimount'), /<!-- begin: commands -->/);
 });
