@@ -42,6 +42,7 @@ export {
   FLAG_NAMES,
   type Grant,
   isOptionName,
+  type KernelIo,
   OPTION_GROUPS_OF_ONE,
   OPTION_NAMES,
   type OptionName,

@@ -6,7 +6,14 @@
 import { resolve } from 'node:path';
 import { quote, type Secret, UserError } from '../base/index.js';
 import type { LogFormat, LogLevel } from '../observe/index.js';
-import { type Driver, type OptionName, type OptionValues, optionSpec, type SyncMode } from './options.js';
+import {
+  type Driver,
+  type KernelIo,
+  type OptionName,
+  type OptionValues,
+  optionSpec,
+  type SyncMode,
+} from './options.js';
 import { defaultCacheDir, logPath, runtimeDir, serverName } from './paths.js';
 import type { RequestedOptions } from './requested-options.js';
 import {
@@ -78,6 +85,8 @@ export interface MountOptions extends ServerOptions {
   readonly runtimeDir: string;
   /** Whether someone else holds the kernel's descriptor too, so that the mount outlives the daemon. */
   readonly keeper: boolean;
+  /** Who reads and writes files that are on this machine; `auto`: the fastest way that there is here. */
+  readonly kernelIo: KernelIo;
   /** Undefined: the kernel's own minor version of the protocol. */
   readonly fuseMinor: number | undefined;
   readonly debugFuse: boolean;
@@ -237,6 +246,7 @@ function mountPart(values: OptionValues): MountPart {
     dirMode: values['dir-mode'],
     volumeSizeBytes: values['volume-size'],
     keeper: values.keeper,
+    kernelIo: values['kernel-io'],
     fuseMinor: values['fuse-minor'],
     debugFuse: values['debug-fuse'],
   };

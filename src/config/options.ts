@@ -23,6 +23,8 @@ export type SyncMode = (typeof SYNC_MODES)[number];
 /** `kernel`: the kernel's FUSE protocol, spoken directly; `fuse-native`: libfuse 2 by the npm package of that name. */
 export const DRIVERS = ['kernel', 'fuse-native'] as const;
 export type Driver = (typeof DRIVERS)[number];
+export const KERNEL_IO = ['auto', 'passthrough', 'writeback', 'daemon'] as const;
+export type KernelIo = (typeof KERNEL_IO)[number];
 
 export const AUTH_KINDS = ['basic', 'oauth2', 'token-command'] as const;
 export type AuthKind = (typeof AUTH_KINDS)[number];
@@ -332,6 +334,12 @@ export const OPTIONS = {
     applies: 'new-daemon',
     defaultText: 'kernel',
     help: 'fuse-native: mount through libfuse 2, with the limits that SEMANTICS.md lists',
+  }),
+  'kernel-io': choice(KERNEL_IO, {
+    group: 'Mount',
+    applies: 'new-mount',
+    defaultText: 'auto',
+    help: 'Who reads and writes what is on this machine: the kernel in the files of the cache, through its own cache, or the daemon',
   }),
   uid: integer({
     group: 'Mount',

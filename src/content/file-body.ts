@@ -6,9 +6,14 @@ import { type Ino, makeGate, RangeSet, shutGate } from '../base/index.js';
 import type { ETag } from '../remote/index.js';
 import { ContentError } from './errors.js';
 import { fallocate, lseek, SEEK_DATA, SEEK_HOLE } from './libc.js';
-import type { Body, Filling } from './store.js';
+import type { Body, BodyStat, Filling, Mark } from './store.js';
 
 const fdatasync = promisify(fs.fdatasync);
+
+const NS_PER_S = 1_000_000_000n;
+const MARKS = ['opened', 'copied'] as const;
+/** Modification times that no clock gives, in whole seconds, which every file system can keep. */
+const MARK_NS: Readonly<Record<Mark, bigint>> = { opened: 1n * NS_PER_S, copied: 2n * NS_PER_S };
 
 /** What a body holds. */
 export type Holding =
@@ -169,9 +174,15 @@ export class FileBody implements Body {
     this.#isNameSynced = true;
   }
 
-  statSync(): { readonly size: number; readonly mtimeNs: bigint } {
+  statSync(): BodyStat {
     const { size, mtimeNs } = fs.fstatSync(this.fd, { bigint: true });
-    return { size: Number(size), mtimeNs };
+    return { size: Number(size), mtimeNs, mark: MARKS.find((mark) => MARK_NS[mark] === mtimeNs) };
+  }
+
+  setMark(mark: Mark): void {
+    this.#assertStaged('marked');
+    const seconds = Number(MARK_NS[mark] / NS_PER_S);
+    fs.futimesSync(this.fd, seconds, seconds);
   }
 
   #addPresent(present: RangeSet, start: number, end: number): void {

@@ -22,7 +22,7 @@ import { ContentError } from './errors.js';
 import { type CacheLimits, Evictor } from './eviction.js';
 import { type BodyOwner, FileBody, type Holding, wholeHolding } from './file-body.js';
 import { Layout, moveTo, openIn, unlinkIfThere } from './layout.js';
-import { syncfs } from './libc.js';
+import { hasWriters, syncfs } from './libc.js';
 import { ParkedDescriptors } from './parked-descriptors.js';
 import { type CleanEntry, PresenceRecords, type PresenceTable } from './presence.js';
 import { type NodeContent, type ReconcileReport, reconcileFiles } from './reconcile.js';
@@ -231,6 +231,34 @@ export class FileContentStore implements ContentStore, BodyOwner {
     const body = this.#bodies.get(ino);
     if (body?.holding.kind === 'clean') body.hold({ ...body.holding, etag });
     this.#noteUnwritten(ino);
+  }
+
+  separate(ino: Ino): void {
+    if (this.#bodies.has(ino)) throw misuse(ino, 'it is in use');
+    // A descriptor of our own counts as one of a writer's.
+    this.#parked.drop(ino);
+    if (!this.#staged.has(ino)) return;
+    const path = this.#layout.staged(ino);
+    const fd = fs.openSync(path, 'r');
+    try {
+      if (!hasWriters(fd)) return;
+    } finally {
+      fs.closeSync(fd);
+    }
+    const copy = this.#layout.temporary(`${ino}.${++this.#temporaries}`);
+    try {
+      fs.copyFileSync(path, copy, fs.constants.COPYFILE_FICLONE);
+      const { atime, mtime } = fs.statSync(path);
+      fs.utimesSync(copy, atime, mtime);
+      fs.renameSync(copy, path);
+    } catch (error) {
+      unlinkIfThere(copy);
+      throw error;
+    }
+    this.#log.warn(
+      { ino },
+      'A program goes on writing to a file of a mount that is gone; what it writes is lost',
+    );
   }
 
   async snapshot(ino: Ino): Promise<Snapshot> {

@@ -7,6 +7,7 @@ const lib = koffi.load(null);
 
 const cFallocate = lib.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
 const cLseek = lib.func('int64_t lseek(int fd, int64_t offset, int whence)');
+const cFcntl = lib.func('int fcntl(int fd, int command, int64_t argument)');
 const cSyncfs = lib.func('int syncfs(int fd)');
 
 type Native = (...args: readonly unknown[]) => number;
@@ -33,6 +34,20 @@ export function lseek(fd: number, offset: number, whence: number): number {
   const errno = koffi.errno();
   if (errno === koffi.os.errno.ENXIO) return -1;
   throw errnoException(errno, 'lseek');
+}
+
+const F_SETLEASE = 1024;
+const F_RDLCK = 0;
+const F_UNLCK = 2;
+
+/**
+ * Whether someone has the file of this read-only descriptor open for writing: a read lease is refused then (fcntl(2)).
+ * Where the file system knows no leases, nobody can tell, and the answer is true.
+ */
+export function hasWriters(fd: number): boolean {
+  if ((cFcntl as Native)(fd, F_SETLEASE, F_RDLCK) === -1) return true;
+  (cFcntl as Native)(fd, F_SETLEASE, F_UNLCK);
+  return false;
 }
 
 /** syncfs(2) on the thread pool: all data and names of the file system that `fd` is on are on the disk afterwards. */

@@ -3,7 +3,7 @@
 import { type Ino, RangeSet } from '../base/index.js';
 import type { ETag } from '../remote/index.js';
 import { ContentError } from './errors.js';
-import type { Body, ContentStore, Snapshot } from './store.js';
+import type { Body, BodyStat, ContentStore, Mark, Snapshot } from './store.js';
 import type { VerifyOptions, VerifyReport } from './verify.js';
 
 /** One backing file as a restart would find it again. */
@@ -28,6 +28,9 @@ class MemoryBody implements Body {
   discarded = false;
   lastUse = 0;
   readonly fd = -1;
+  /** In place of a time. */
+  #changes = 0n;
+  #mark: Mark | undefined;
 
   constructor(
     ino: Ino,
@@ -84,6 +87,7 @@ class MemoryBody implements Body {
 
   writeSync(data: Uint8Array, position: number): number {
     this.#assertStaged('written');
+    this.#noteChange();
     if (data.length > 0 && position + data.length > this.size) this.#resize(position + data.length);
     this.bytes.set(data, position);
     return data.length;
@@ -91,11 +95,13 @@ class MemoryBody implements Body {
 
   truncateSync(size: number): void {
     this.#assertStaged('truncated');
+    this.#noteChange();
     this.#resize(size);
   }
 
   fallocateSync(mode: number, offset: number, length: number): void {
     this.#assertStaged('allocated');
+    this.#noteChange();
     const end = offset + length;
     if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0) this.bytes.fill(0, offset, end);
     else if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && end > this.size) this.#resize(end);
@@ -108,8 +114,18 @@ class MemoryBody implements Body {
 
   async sync(): Promise<void> {}
 
-  statSync(): { readonly size: number; readonly mtimeNs: bigint } {
-    return { size: this.size, mtimeNs: 0n };
+  statSync(): BodyStat {
+    return { size: this.size, mtimeNs: this.#changes, mark: this.#mark };
+  }
+
+  setMark(mark: Mark): void {
+    this.#assertStaged('marked');
+    this.#mark = mark;
+  }
+
+  #noteChange(): void {
+    this.#changes += 1n;
+    this.#mark = undefined;
   }
 
   #resize(size: number): void {
@@ -245,6 +261,10 @@ export class MemoryContentStore implements ContentStore {
   }
 
   /** Without a descriptor: `fd` is -1. */
+  separate(): void {
+    // Nobody else has what is only in memory.
+  }
+
   async snapshot(ino: Ino): Promise<Snapshot> {
     const body = this.#bodies.get(ino);
     if (body?.kind !== 'staged' || body.discarded)

@@ -41,10 +41,26 @@ export interface Body {
   seekDataHole(offset: number, whence: 'data' | 'hole'): number;
   /** fdatasync(2) of the backing file. */
   sync(): Promise<void>;
-  /** The backing file's own mtime and size, to take over after a crash. */
-  statSync(): { readonly size: number; readonly mtimeNs: bigint };
+  /** The backing file's own mtime and size, and the mark that it has in place of a time. */
+  statSync(): BodyStat;
+  /**
+   * Staged only: sets a mark that goes with the next write to the file, whoever makes it: another process, the kernel, a
+   * mapping. For pages that are mapped and were written already, {@link sync} has to follow.
+   */
+  setMark(mark: Mark): void;
   /** A descriptor that is valid until the body is closed (passthrough, copy_file_range, upload). */
   readonly fd: number;
+}
+
+/** When a mark was set: as the file was opened for writing, or as a copy of it was begun. */
+export type Mark = 'opened' | 'copied';
+
+export interface BodyStat {
+  /** Bytes. */
+  readonly size: number;
+  /** Of the last change; that of the mark where there is one. */
+  readonly mtimeNs: bigint;
+  readonly mark: Mark | undefined;
 }
 
 /**
@@ -84,6 +100,11 @@ export interface ContentStore {
   toClean(ino: Ino, etag: ETag | undefined): void;
   /** The clean body on disk, in use or not, holds the version that is known by this tag from now on. */
   retag(ino: Ino, etag: ETag): void;
+  /**
+   * Of a file that is not in use: where someone else still has its backing file open for writing, such as a program on a
+   * mount that was detached, the file gets another backing file of the same bytes.
+   */
+  separate(ino: Ino): void;
   /** A frozen copy of the staged body for uploading while the file stays open (reflink where the disk can, else a copy). */
   snapshot(ino: Ino): Promise<Snapshot>;
   /** Deletes a clean body, or one whose node is gone. The object in use, if any, goes on until its last use is given back. */

@@ -190,7 +190,7 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
   const kernel: MountSide =
     options.driver === 'fuse-native' && takeover === undefined
       ? new LibfuseSide({ ...parts, privileged })
-      : new KernelSide({ ...parts, guard });
+      : new KernelSide({ ...parts, privileged, guard });
   undo.add(() => kernel.close());
   await kernel.start(takeover);
   const rotation = new Rotation({ connection, clock, log: subsystemLogger(logger, 'rotation') });

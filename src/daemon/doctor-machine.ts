@@ -8,13 +8,12 @@ import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { quote, UserError } from '../base/index.js';
 import { type Finding, findingsOf } from './doctor-finding.js';
+import { isStacked } from './kernel-io.js';
 import { checkKernel, kernelSurroundings, mayMount } from './preflight-kernel.js';
 
 const machine = findingsOf('machine');
 
 const COMMAND_LIMIT_MS = 5_000;
-/** OVERLAYFS_SUPER_MAGIC in linux/magic.h: a stacked file system refuses passthrough. */
-const OVERLAY_MAGIC = 0x794c7630;
 /** Linux 6.9 brought FUSE_PASSTHROUGH and FUSE_NOTIFY_RESEND. */
 const PASSTHROUGH_KERNEL: Version = [6, 9];
 /** READDIRPLUS, writeback cache and explicit invalidation are older; what is older still is not tested. */
@@ -137,7 +136,7 @@ async function examineDisk(cacheDir: string): Promise<{ finding: Finding; stacke
   let at = cacheDir;
   while (!existsSync(at) && dirname(at) !== at) at = dirname(at);
   const { type, bavail, bsize } = await statfs(at);
-  const stacked = type === OVERLAY_MAGIC;
+  const stacked = isStacked(type);
   const freeBytes = bavail * bsize;
   const gigabytes = (freeBytes / 1024 ** 3).toFixed(1);
   const isScarce = freeBytes < 1024 ** 3;

@@ -27,7 +27,9 @@ import {
 import { type Logger, subsystemLogger } from '../observe/index.js';
 import type { SyncEngine } from '../sync/index.js';
 import type { Vfs } from '../vfs/index.js';
+import { backingPort } from './backing-port.js';
 import { mountUserError } from './failures.js';
+import { ioFlags } from './kernel-io.js';
 import type { LiveSettings } from './live-settings.js';
 import type { Continuity, MountGuard } from './mount-guard.js';
 import { type MountSide, NO_CONTINUITY, unmountUnused } from './mount-side.js';
@@ -39,6 +41,8 @@ export const READ_AHEAD_KIB = 1024;
 
 export interface KernelSideDeps {
   readonly options: MountOptions;
+  /** Whether this process has CAP_SYS_ADMIN. */
+  readonly privileged: boolean;
   /** Absolute, without symbolic links. */
   readonly mountPoint: string;
   readonly vfs: Vfs;
@@ -214,8 +218,8 @@ export class KernelSide implements MountSide {
     kernel: KernelMount,
     takeover: Takeover | undefined,
   ): { readonly session: FuseSession; readonly invalidation: KernelInvalidation } {
-    const { vfs, engine, settings, clock, logger, observe } = this.#deps;
-    const { fuseMinor } = this.#options;
+    const { vfs, engine, settings, clock, logger, observe, privileged } = this.#deps;
+    const { fuseMinor, kernelIo, cacheDir } = this.#options;
     const log = subsystemLogger(logger, 'fuse');
     const pending: { invalidation: KernelInvalidation | undefined } = { invalidation: undefined };
     const handlers = createBridge({
@@ -230,7 +234,7 @@ export class KernelSide implements MountSide {
       handlers,
       clock,
       options: {
-        extraFlags: ['HANDLE_KILLPRIV_V2'],
+        extraFlags: ['HANDLE_KILLPRIV_V2', ...ioFlags(kernelIo, { privileged, cacheDir })],
         ...(fuseMinor === undefined ? {} : { maxMinor: fuseMinor }),
       },
       ...(takeover === undefined ? {} : { resume: takeover.record.negotiated }),
@@ -247,6 +251,7 @@ export class KernelSide implements MountSide {
       log,
     });
     pending.invalidation = invalidation;
+    vfs.backingPort = backingPort(session, log);
     session.start();
     if (takeover !== undefined) {
       const doubts = settleReferences({ vfs, notify: session.notify, clock, log });

@@ -5,13 +5,14 @@
 
 import { endianness } from 'node:os';
 import { type Clock, SystemClock } from '../base/index.js';
-import { DEFAULT_MAX_PAGES, FUSE_MAJOR, FUSE_ROOT_ID, MAX_MAX_PAGES, PAGE_BYTES } from './abi.js';
+import { DEFAULT_MAX_PAGES, DEV_IOC, FUSE_MAJOR, FUSE_ROOT_ID, MAX_MAX_PAGES, PAGE_BYTES } from './abi.js';
 import { BufferPool, type Lease } from './buffers.js';
 import { Call } from './call.js';
 import { Device, type DeviceError } from './device.js';
 import { ERRNO, FuseError, MalformedRequest } from './errno.js';
 import { decodeInit, initOut, type Negotiated, negotiate } from './init.js';
-import { BATCH_FORGET_IN, FORGET_IN, FORGET_ONE, INIT_OUT, INTERRUPT_IN } from './layouts.js';
+import { BACKING_MAP, BATCH_FORGET_IN, FORGET_IN, FORGET_ONE, INIT_OUT, INTERRUPT_IN } from './layouts.js';
+import { ioctl } from './libc.js';
 import { LostRequests } from './lost-requests.js';
 import { Message, uniqueNumber, type Wire } from './message.js';
 import { Notifier } from './notify.js';
@@ -159,6 +160,24 @@ export class FuseSession {
   async close(options?: { readonly keepDescriptor: boolean }): Promise<SessionEnd> {
     await this.#end({ reason: 'closed' }, options?.keepDescriptor ?? false);
     return this.closed;
+  }
+
+  /**
+   * Registers an open file for FOPEN.PASSTHROUGH (FUSE_DEV_IOC_BACKING_OPEN): its id, above 0, or a negative errno: EPERM
+   * without CAP_SYS_ADMIN, ELOOP where the file's own file system is stacked, EOPNOTSUPP. The id stays registered in the
+   * kernel, also for another session on this descriptor, until {@link closeBacking}.
+   */
+  openBacking(fd: number): number {
+    const map = Buffer.alloc(BACKING_MAP.size);
+    map.writeInt32LE(fd, BACKING_MAP.at.fd);
+    return ioctl(this.#config.fd, DEV_IOC.BACKING_OPEN, map);
+  }
+
+  /** Takes a registration back (FUSE_DEV_IOC_BACKING_CLOSE); 0, or a negative errno. What is open stays open. */
+  closeBacking(id: number): number {
+    const argument = Buffer.alloc(4);
+    argument.writeUInt32LE(id);
+    return ioctl(this.#config.fd, DEV_IOC.BACKING_CLOSE, argument);
   }
 
   #takeBuffer(): Buffer | undefined {

@@ -22,6 +22,13 @@ export interface Usage {
   isOpen(ino: Ino): boolean;
   /** Whether a handle is open that may write: what it wrote and flushed so far need not be all. */
   hasWritableHandle(ino: Ino): boolean;
+  /** Whether the kernel writes to the file by itself, so that nobody tells of a change. */
+  isWrittenUnseen(ino: Ino): boolean;
+  /**
+   * Before a copy of such a file is made: takes note of what was written, and from then on a change shows as another one.
+   * False where nothing was written since it was opened.
+   */
+  markCopied(ino: Ino): boolean;
   /** Whether the node may not be forgotten: a handle, or a reference of the kernel's. */
   isInUse(ino: Ino): boolean;
 }
@@ -56,6 +63,14 @@ export interface Sync {
    * The body must be in use. Call it before every write; it is cheap when there is nothing to do.
    */
   beginWrite(file: Ino, keepBytes: number, request?: Interruptible): Promise<void> | undefined;
+  /** A file was made, and is going to be written: what {@link beginWrite} would do has been done. */
+  beganNew(file: Ino): void;
+  /** Whether an upload reads the file's body in place. */
+  isRead(file: Ino): boolean;
+  /** The kernel wrote to the file, after {@link beginWrite}: it counts as a change that no copy so far has. */
+  wroteUnseen(file: Ino): void;
+  /** As {@link writersGone}, of a file that nobody wrote to after {@link beginWrite}: it is as it was. */
+  unwritten(file: Ino): void;
   /**
    * Commits what writing made of size and times. `stillOpen`: others go on writing. When nobody does, the file
    * becomes due for upload.

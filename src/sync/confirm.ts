@@ -46,7 +46,8 @@ export class Confirm {
       return;
     }
     const confirmed = { base, remote: undefined, attempt: undefined };
-    if (node.kind === 'file' && node.content === 'staged' && !node.writing && node.gen === gen) {
+    const isWhole = node.kind === 'file' && !node.writing && !this.#context.usage.isWrittenUnseen(node.ino);
+    if (isWhole && node.content === 'staged' && node.gen === gen) {
       this.#tx.put({ ...node, ...confirmed, content: 'clean' });
       this.#effects.toClean(node.ino, result.etag);
     } else {

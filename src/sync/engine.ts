@@ -67,6 +67,8 @@ const FIRST_BYTES = 128 * 1024;
 const NOTHING_IN_USE: Usage = {
   isOpen: () => false,
   hasWritableHandle: () => false,
+  isWrittenUnseen: () => false,
+  markCopied: () => true,
   isInUse: () => false,
 };
 
@@ -98,6 +100,8 @@ export class SyncEngine implements Sync, SyncControl {
       // A body in use is open, even where no handle is: a truncation by path, an upload.
       isOpen: (ino) => this.#usage.isOpen(ino) || content.peek(ino) !== undefined,
       hasWritableHandle: (ino) => this.#usage.hasWritableHandle(ino),
+      isWrittenUnseen: (ino) => this.#usage.isWrittenUnseen(ino),
+      markCopied: (ino) => this.#usage.markCopied(ino),
       isInUse: (ino) => this.#usage.isInUse(ino),
     };
     this.#editor = new TreeEditor(state, content, {
@@ -269,6 +273,23 @@ export class SyncEngine implements Sync, SyncControl {
     stillOpen: boolean,
   ): void {
     this.#sessions.commitWrite(file, attributes, stillOpen);
+  }
+
+  beganNew(file: Ino): void {
+    this.#sessions.beganNew(file);
+  }
+
+  isRead(file: Ino): boolean {
+    return this.#sessions.isRead(file);
+  }
+
+  wroteUnseen(file: Ino): void {
+    this.#sessions.wroteUnseen(file);
+  }
+
+  unwritten(file: Ino): void {
+    this.#sessions.unwritten(file);
+    this.#executor.writersGone(file);
   }
 
   fsynced(file: Ino): void {

@@ -4,7 +4,7 @@
  */
 
 import { abortable, type Clock, type Ino, type Interruptible, type Ns } from '../base/index.js';
-import { ContentError, type ContentStore } from '../content/index.js';
+import { type BodyStat, ContentError, type ContentStore } from '../content/index.js';
 import type { FileRecord, StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
 import type { Fetcher } from './fetcher.js';
@@ -89,6 +89,29 @@ export class WriteSessions {
     return undefined;
   }
 
+  /** See `Sync.beganNew`. */
+  beganNew(file: Ino): void {
+    const node = this.#state.get(file);
+    if (node?.kind !== 'file' || !node.writing || node.content !== 'staged') return;
+    this.#begun.set(file, node.gen);
+    this.#ready.add(file);
+  }
+
+  isRead(file: Ino): boolean {
+    return this.#readers.has(file);
+  }
+
+  /** See `Sync.wroteUnseen`. */
+  wroteUnseen(file: Ino): void {
+    const node = this.#state.get(file);
+    if (node?.kind !== 'file') return;
+    if (node.content !== 'staged') throw new Error(`inode ${file} was written to and is not staged`);
+    const writing = this.#asWriting(node);
+    if (node.writing && writing.gen === node.gen) return;
+    this.#state.transact((tx) => tx.put(writing));
+    this.#begun.set(file, writing.gen);
+  }
+
   #asWriting(node: FileRecord): FileRecord {
     const goesOn = node.writing && this.#begun.get(node.ino) === node.gen;
     const gen = goesOn ? node.gen : node.gen + 1;
@@ -130,17 +153,32 @@ export class WriteSessions {
   /** The last handle that may write went: what was written is whole. */
   writersGone(file: Ino): void {
     const node = this.#state.get(file);
-    if (node?.kind !== 'file' || !node.writing) return;
+    if (node?.kind !== 'file') return;
     this.#ready.delete(file);
-    const committed: FileRecord = { ...node, writing: false, interrupted: false };
-    this.#state.transact((tx) => tx.put(committed));
+    const committed: FileRecord = node.writing ? { ...node, writing: false, interrupted: false } : node;
+    if (node.writing) this.#state.transact((tx) => tx.put(committed));
     this.#settle(committed);
+  }
+
+  /** See `Sync.unwritten`. */
+  unwritten(file: Ino): void {
+    const node = this.#state.get(file);
+    if (node?.kind !== 'file' || !node.writing) {
+      this.writersGone(file);
+      return;
+    }
+    this.#ready.delete(file);
+    const before = asBefore(node);
+    this.#state.transact((tx) => tx.put(before));
+    this.#settle(before);
   }
 
   /** A copy made earlier may already have brought everything to the server. */
   #settle(node: FileRecord): void {
     this.#copyDue.delete(node.ino);
     this.#begun.delete(node.ino);
+    // Whoever may still write to it without being seen needs it staged.
+    if (this.#usage.isWrittenUnseen(node.ino)) return;
     if (node.content !== 'staged' || node.base === undefined || node.base.gen !== node.gen) return;
     const { etag } = node.base;
     this.#editor.confirm((_, tx) => tx.put({ ...node, content: 'clean' }));
@@ -204,6 +242,14 @@ export class WriteSessions {
         suspect.push(node);
     }
     for (const node of suspect) {
+      // A program may go on writing on the mount that is gone.
+      this.#content.separate(node.ino);
+      if (this.#isUntouched(node)) {
+        const before = asBefore(node);
+        this.#editor.confirm((_, tx) => tx.put(before));
+        this.#settle(before);
+        continue;
+      }
       this.#editor.confirm((_, tx) =>
         tx.put({ ...node, ...this.#onDisk(node), writing: false, interrupted: true }),
       );
@@ -241,9 +287,19 @@ export class WriteSessions {
   /** Size and time as the backing file has them; a file that is lost keeps what its record says. */
   #onDisk(node: FileRecord): Partial<FileRecord> {
     if (!this.#isThere(node)) return {};
-    const { size, mtimeNs } = this.#content.acquireStaged(node.ino).statSync();
+    const { size, mtimeNs, mark } = this.#stat(node);
+    return { size, mtime: mark === undefined ? mtimeNs : node.mtime, ctime: this.#clock.nowNs() };
+  }
+
+  /** Whether a program had opened it for writing and not written when everything ended. */
+  #isUntouched(node: FileRecord): boolean {
+    return node.writing && this.#isThere(node) && this.#stat(node).mark === 'opened';
+  }
+
+  #stat(node: FileRecord): BodyStat {
+    const stat = this.#content.acquireStaged(node.ino).statSync();
     this.#content.release(node.ino);
-    return { size, mtime: mtimeNs, ctime: this.#clock.nowNs() };
+    return stat;
   }
 
   /** A file whose end was never written out is shorter than its record says, or has a hole where there was none. */
@@ -254,4 +310,10 @@ export class WriteSessions {
     this.#content.release(node.ino);
     return whole;
   }
+}
+
+/** A file that was opened for writing and not written to: the generation of that does not count. */
+function asBefore(node: FileRecord): FileRecord {
+  const isOnServer = node.base !== undefined && node.base.gen === node.gen - 1;
+  return { ...node, writing: false, gen: isOnServer ? node.gen - 1 : node.gen };
 }

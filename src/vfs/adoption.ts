@@ -6,6 +6,7 @@
 import type { Ino } from '../base/index.js';
 import { type Body, ContentError } from '../content/index.js';
 import type { FileRecord } from '../state/index.js';
+import type { Backed } from './backing.js';
 import type { VfsCore } from './core.js';
 import { VfsError } from './errors.js';
 import type { LoggedHandle } from './handle-log.js';
@@ -42,7 +43,7 @@ export function adoptHandles(core: VfsCore): Adopted {
       continue;
     }
     core.handles.restore(handle);
-    core.inodes.opened(handle.ino, handle.writable);
+    core.inodes.opened(handle.ino, handle.writable, backedBy(core, handle));
     files += 1;
     if (handle.writable) writers.set(handle.ino, [...(writers.get(handle.ino) ?? []), handle]);
   }
@@ -54,8 +55,13 @@ function reopened(core: VfsCore, logged: LoggedHandle & { readonly kind: 'file' 
   const record = core.state.get(logged.ino);
   const body = record?.kind === 'file' ? bodyOf(core, record) : undefined;
   if (body === undefined) return undefined;
-  const { fh, ino, writable, append, unique } = logged;
-  return { kind: 'file', fh, ino, writable, append, unique, body, wrote: false };
+  return { ...logged, body, wrote: false };
+}
+
+/** The handles of an inode share one registration. */
+function backedBy(core: VfsCore, { ino, body, backing }: FileHandle): Backed | undefined {
+  if (backing === undefined) return undefined;
+  return core.inodes.backed(ino) ?? core.backing.adopt(backing, body);
 }
 
 function bodyOf(core: VfsCore, record: FileRecord): Body | undefined {
@@ -81,17 +87,21 @@ export function acquireBody(core: VfsCore, { ino, content, base }: FileRecord): 
 /** Which of its writers had written is not known: the file is whole when all of them have closed it. */
 function goOnWriting(core: VfsCore, ino: Ino, handles: readonly FileHandle[]): void {
   const record = core.state.get(ino);
-  if (record?.kind !== 'file' || !record.writing) return;
+  if (record?.kind !== 'file') return;
+  const backed = core.inodes.backed(ino);
+  // What the kernel wrote meanwhile is found when it is looked at.
+  const live = backed === undefined ? liveAttributes(record, handles[0]?.body) : undefined;
+  if (!record.writing && backed === undefined) return;
   for (const handle of handles) {
     handle.wrote = true;
     core.inodes.beganWriting(ino);
   }
-  const live = handles[0] === undefined ? undefined : liveAttributes(record, handles[0].body);
   if (live !== undefined) core.inodes.setLive(ino, live);
 }
 
 /** What writing has made of size and time since the record was committed; undefined: nothing. */
-function liveAttributes(record: FileRecord, body: Body): LiveAttributes | undefined {
+function liveAttributes(record: FileRecord, body: Body | undefined): LiveAttributes | undefined {
+  if (body === undefined) return undefined;
   const { size, mtimeNs } = body.statSync();
   // Times that a program set after it wrote stand: its call was committed after the last byte.
   if (size === record.size && mtimeNs <= record.ctime) return undefined;

@@ -109,7 +109,7 @@ function changedTime(change: Ns | 'now' | undefined, now: Ns): Ns | undefined {
 
 /** The attributes of a record, with what writing has made of them since it was committed. */
 export function attributesOf(core: VfsCore, record: InodeRecord): Attributes {
-  const live = core.inodes.live(record.ino);
+  const live = core.live(record.ino);
   const size = live?.size ?? sizeOf(record);
   return {
     ino: record.ino,

@@ -14,10 +14,11 @@ import type {
   StateView,
 } from '../state/index.js';
 import type { Sync } from '../sync/index.js';
+import { BackingFiles } from './backing.js';
 import { VfsError } from './errors.js';
 import type { HandleLog } from './handle-log.js';
 import { HandleTable } from './handle-table.js';
-import { InodeTable } from './inode-table.js';
+import { InodeTable, type LiveAttributes } from './inode-table.js';
 import type { VfsRequest } from './request.js';
 
 /** Read at each use: they may change while it runs. */
@@ -59,6 +60,7 @@ export class VfsCore {
   readonly options: VfsOptions;
   readonly inodes = new InodeTable();
   readonly handles: HandleTable;
+  readonly backing: BackingFiles;
 
   constructor(dependencies: VfsDependencies) {
     this.state = dependencies.state;
@@ -67,6 +69,7 @@ export class VfsCore {
     this.clock = dependencies.clock;
     this.options = dependencies.options;
     this.handles = new HandleTable(dependencies.handleLog);
+    this.backing = new BackingFiles(this);
   }
 
   /** The record of a node that the kernel names; ESTALE when it is forgotten. */
@@ -130,6 +133,12 @@ export class VfsCore {
     // Requests that are asked again come before all others.
     origins.allResent();
     return undefined;
+  }
+
+  /** What writing has made of size and times of a file since its record was committed; undefined: nothing. */
+  live(ino: Ino): LiveAttributes | undefined {
+    this.backing.observe(ino);
+    return this.inodes.live(ino);
   }
 
   /** Tells the layer below when a node that lost a name is not used by anyone either. */

@@ -9,6 +9,7 @@ import type { Body } from '../content/index.js';
 import { isRemoteError } from '../remote/index.js';
 import type { FileRecord } from '../state/index.js';
 import { acquireBody } from './adoption.js';
+import type { Backed } from './backing.js';
 import { latest, SET_GID, SET_UID, type VfsCore, withoutPrivileges } from './core.js';
 import { VfsError } from './errors.js';
 import type { Fh } from './fh.js';
@@ -67,9 +68,10 @@ export class Files {
 
   /** Opens a file that was just made, whose body the caller has in use and gives to the handle. */
   openCreated(body: Body, mode: OpenMode, request?: VfsRequest): Fh {
-    const handle = this.#attach(body, mode, request);
+    const handle = this.#attach(body, mode, request, this.#core.backing.chooseNew(body, mode));
     // The name itself is what the close has to carry away, even when nothing is written.
     if (mode.writable) this.#markWritten(handle);
+    if (mode.writable) this.#core.sync.beganNew(handle.ino);
     return handle.fh;
   }
 
@@ -82,7 +84,10 @@ export class Files {
 
   /** A file that a request made, which an earlier process died before it could open. */
   openMade(ino: Ino, mode: OpenMode, request: VfsRequest | undefined): Fh {
-    return this.openCreated(acquireBody(this.#core, this.#file(ino)), mode, request);
+    const body = acquireBody(this.#core, this.#file(ino));
+    const handle = this.#attach(body, mode, request, this.#core.inodes.backed(ino));
+    if (mode.writable) this.#markWritten(handle);
+    return handle.fh;
   }
 
   /**
@@ -156,8 +161,7 @@ export class Files {
     assertSize(ino, size);
     const handle = fh === undefined ? undefined : this.#core.handles.file(fh);
     if (handle?.writable === true && handle.ino === ino) return this.#truncate(handle, size, request);
-    const known = this.#core.inodes.live(ino)?.size ?? record.size;
-    if (known === size) return this.#markModified(ino);
+    if (this.#knownSize(record) === size) return this.#markModified(ino);
     return after(this.open(ino, { writable: true, append: false, truncate: false }, request), (own) =>
       finallyDo(
         () => this.#truncate(this.#core.handles.file(own), size, request),
@@ -172,8 +176,9 @@ export class Files {
    */
   flush(fh: Fh, request?: VfsRequest): MaybePromise<void> {
     const handle = this.#core.handles.file(fh);
+    this.#observe(handle);
     if (!handle.wrote) return undefined;
-    this.#commitWritten(handle);
+    if (!this.#finishWriting(handle)) return undefined;
     // Someone else is in the middle of it: the server gets the file when they are done.
     if (this.#core.inodes.isOpenForWriting(handle.ino)) return undefined;
     return this.#core.settle(handle.ino, request, () => undefined);
@@ -181,24 +186,33 @@ export class Files {
 
   /** The bytes and the record are on the disk when it resolves; the server follows, from a copy if it stays open. */
   async fsync(fh: Fh): Promise<void> {
-    const { inodes, state, sync } = this.#core;
-    const { body, ino } = this.#core.handles.file(fh);
+    const { inodes, state, sync, backing } = this.#core;
+    const handle = this.#core.handles.file(fh);
+    const { body, ino } = handle;
+    this.#observe(handle);
     if (body.kind === 'staged') await body.sync();
     this.commitLive(ino);
     await state.durable();
-    if (inodes.isOpenForWriting(ino)) sync.fsynced(ino);
+    if (inodes.isOpenForWriting(ino) && !backing.isUntouched(ino)) sync.fsynced(ino);
   }
 
   /** The kernel has let go of the handle. Of one that is not open, nothing: a release that is asked again may have been done. */
   release(fh: Fh): void {
-    const { handles, inodes, content, sync } = this.#core;
+    const { handles, inodes, content, sync, backing } = this.#core;
     if (handles.get(fh) === undefined) return;
     const handle = handles.file(fh);
     // Pages of a mapping may have been written after the close.
-    if (handle.wrote) this.#commitWritten(handle);
+    this.#observe(handle);
+    if (handle.wrote) this.#finishWriting(handle);
+    const untouched = backing.isUntouched(handle.ino);
+    const backed = inodes.backed(handle.ino);
     const last = inodes.closed(handle.ino, handle.writable);
     content.release(handle.ino);
-    if (handle.writable && !inodes.hasWritableHandle(handle.ino)) sync.writersGone(handle.ino);
+    if (handle.writable && !inodes.hasWritableHandle(handle.ino)) {
+      if (untouched) sync.unwritten(handle.ino);
+      else sync.writersGone(handle.ino);
+    }
+    if (last && backed !== undefined) backing.close(backed);
     // Until here the next process would do it again.
     handles.remove(fh);
     if (last) sync.unused(handle.ino);
@@ -226,22 +240,46 @@ export class Files {
 
   /** Brings the record of a file that is being written up to date; nothing to do for any other. */
   commitLive(ino: Ino): void {
-    if (this.#core.inodes.live(ino) !== undefined) this.#commit(ino, this.#core.inodes.isOpenForWriting(ino));
+    if (this.#core.live(ino) !== undefined) this.#commit(ino, this.#core.inodes.isOpenForWriting(ino));
+  }
+
+  /** Brings the records of all files that are being written up to date. */
+  commitAllLive(): void {
+    const { inodes } = this.#core;
+    for (const ino of new Set([...inodes.liveInodes(), ...inodes.backedWriters()])) this.commitLive(ino);
   }
 
   /** syncfs(2) of everything that is on this machine. */
   async syncAll(): Promise<void> {
-    for (const ino of this.#core.inodes.liveInodes()) this.commitLive(ino);
+    this.commitAllLive();
     await this.#core.content.syncAll();
     await this.#core.state.durable();
   }
 
   #openNow(record: FileRecord, mode: OpenMode, request: VfsRequest | undefined): MaybePromise<Fh> {
-    return this.#truncated(this.#attach(acquireBody(this.#core, record), mode, request), mode, request);
+    const body = acquireBody(this.#core, record);
+    const handle = onFailure(
+      () => this.#openBody(body, mode, request),
+      () => this.#core.content.release(body.ino),
+    );
+    return after(handle, (opened) => this.#truncated(opened, mode, request));
+  }
+
+  #openBody(body: Body, mode: OpenMode, request: VfsRequest | undefined): MaybePromise<FileHandle> {
+    const { backing } = this.#core;
+    const pending = backing.whenWritable(body.ino, mode, request);
+    // Who had it open before may be gone by then.
+    if (pending !== undefined) return pending.then(() => this.#openBody(body, mode, request));
+    const backed = backing.choose(body, mode);
+    const handle = this.#attach(body, mode, request, backed);
+    // Any of them may be the one that the kernel writes through.
+    if (backed !== undefined && mode.writable) this.#markWritten(handle);
+    return handle;
   }
 
   #truncated(handle: FileHandle, mode: OpenMode, request: VfsRequest | undefined): MaybePromise<Fh> {
-    if (!mode.truncate || handle.body.size === 0) return handle.fh;
+    if (!mode.truncate || (handle.body.size === 0 && this.#knownSize(this.#file(handle.ino)) === 0))
+      return handle.fh;
     return onFailure(
       () =>
         after(this.#truncate(handle, 0, request), () => {
@@ -252,12 +290,29 @@ export class Files {
     );
   }
 
-  #attach(body: Body, mode: OpenMode, request: VfsRequest | undefined): FileHandle {
+  #attach(
+    body: Body,
+    mode: OpenMode,
+    request: VfsRequest | undefined,
+    backed: Backed | undefined,
+  ): FileHandle {
+    const { ino } = body;
     const { writable, append } = mode;
     const unique = request?.unique;
-    const handle = this.#core.handles.addFile({ ino: body.ino, writable, append, unique, body });
-    this.#core.inodes.opened(body.ino, writable);
+    const handle = this.#core.handles.addFile({ ino, writable, append, unique, body, backing: backed?.id });
+    this.#core.inodes.opened(ino, writable, backed);
     return handle;
+  }
+
+  /** What the kernel wrote by itself was written through this handle, or another that may write. */
+  #observe(handle: FileHandle): void {
+    if (handle.backing !== undefined && handle.writable && this.#core.backing.observe(handle.ino))
+      this.#markWritten(handle);
+  }
+
+  /** The size that stat(2) tells. */
+  #knownSize(record: FileRecord): number {
+    return this.#core.live(record.ino)?.size ?? record.size;
   }
 
   #present(
@@ -298,7 +353,8 @@ export class Files {
   }
 
   #truncate(handle: FileHandle, size: number, request: VfsRequest | undefined): MaybePromise<void> {
-    if (handle.body.size === size) return this.#markModified(handle.ino);
+    if (handle.body.size === size && this.#knownSize(this.#file(handle.ino)) === size)
+      return this.#markModified(handle.ino);
     return this.#changing(handle, Math.min(size, handle.body.size), request, () => {
       handle.body.truncateSync(size);
       this.#changed(handle);
@@ -313,8 +369,11 @@ export class Files {
   }
 
   #changed(handle: FileHandle): void {
-    const now = this.#core.clock.nowNs();
-    this.#core.inodes.setLive(handle.ino, { size: handle.body.size, mtime: now, ctime: now });
+    const { inodes, backing, clock } = this.#core;
+    if (handle.backing === undefined) {
+      const now = clock.nowNs();
+      inodes.setLive(handle.ino, { size: handle.body.size, mtime: now, ctime: now });
+    } else backing.observe(handle.ino);
     this.#markWritten(handle);
   }
 
@@ -324,10 +383,14 @@ export class Files {
     this.#core.inodes.beganWriting(handle.ino);
   }
 
-  #commitWritten(handle: FileHandle): void {
+  /** What was written through the handle is whole. False where nothing was, though the kernel might have. */
+  #finishWriting(handle: FileHandle): boolean {
+    const { inodes, backing } = this.#core;
     handle.wrote = false;
-    this.#core.inodes.flushed(handle.ino);
-    this.#commit(handle.ino, this.#core.inodes.isOpenForWriting(handle.ino));
+    inodes.flushed(handle.ino);
+    if (backing.isUntouched(handle.ino)) return false;
+    this.#commit(handle.ino, inodes.isOpenForWriting(handle.ino));
+    return true;
   }
 
   #commit(ino: Ino, stillOpen: boolean): void {

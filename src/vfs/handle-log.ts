@@ -3,8 +3,8 @@
  * numbers: an append-only file of JSON lines, one write(2) a line and no fsync. The page cache keeps it when the
  * process is killed; when the machine goes down the mount is gone too.
  *
- *     ["infinimount handles", 1, connection, last number given out]
- *     ["f", fh, ino, flags, unique]       a file was opened
+ *     ["infinimount handles", 2, connection, last number given out]
+ *     ["f", fh, ino, flags, unique, id]   a file was opened; `id`: its backing file's in the kernel, 0: none
  *     ["d", fh, ino, unique]              a directory was opened
  *     ["n", fh, index, names]             a directory's reader took these names, the first of them at `index`
  *     ["c", fh]                           closed
@@ -14,6 +14,7 @@
 
 import * as fs from 'node:fs';
 import type { Ino, Log, Name } from '../base/index.js';
+import type { BackingId } from './backing.js';
 import type { Fh } from './fh.js';
 
 /** A handle as it is written down. */
@@ -26,6 +27,8 @@ export type LoggedHandle =
       readonly append: boolean;
       /** The request that opened it. */
       readonly unique: number | undefined;
+      /** What the kernel reads and writes by itself. */
+      readonly backing: BackingId | undefined;
     }
   | {
       readonly kind: 'dir';
@@ -65,7 +68,9 @@ export const NO_HANDLE_LOG: HandleLog = {
 };
 
 const MAGIC = 'infinimount handles';
-const VERSION = 1;
+const VERSION = 2;
+/** Without backing files. */
+const OLDEST_VERSION = 1;
 const WRITABLE = 1;
 const APPEND = 2;
 /** Bytes behind the last beginning anew that are let be: some 4,000 opens and closes. */
@@ -187,7 +192,7 @@ function linesOf(handle: LoggedHandle): string {
   const { fh, ino, unique = 0 } = handle;
   if (handle.kind === 'file') {
     const flags = (handle.writable ? WRITABLE : 0) | (handle.append ? APPEND : 0);
-    return `["f",${fh},${ino},${flags},${unique}]\n`;
+    return `["f",${fh},${ino},${flags},${unique},${handle.backing ?? 0}]\n`;
   }
   const opened = `["d",${fh},${ino},${unique}]\n`;
   return handle.names.length === 0 ? opened : opened + line(['n', fh, 0, handle.names]);
@@ -209,7 +214,8 @@ function readLog(
   // What follows the last line feed is nothing, or a line that was cut short.
   lines.pop();
   const [magic, version, of, last] = parse(lines[0]);
-  if (magic !== MAGIC || version !== VERSION || of !== connection || typeof last !== 'number') return nothing;
+  const isReadable = version === VERSION || version === OLDEST_VERSION;
+  if (magic !== MAGIC || !isReadable || of !== connection || typeof last !== 'number') return nothing;
   return replay(last, lines.slice(1));
 }
 
@@ -225,10 +231,11 @@ function replay(
     const fh = fields[1] as Fh;
     switch (fields[0]) {
       case 'f': {
-        const [, , ino, flags, unique] = fields as [string, Fh, Ino, number, number];
+        const [, , ino, flags, unique, id = 0] = fields as [string, Fh, Ino, number, number, BackingId?];
         const writable = (flags & WRITABLE) !== 0;
         const append = (flags & APPEND) !== 0;
-        open.set(fh, { kind: 'file', fh, ino, writable, append, unique: unique || undefined });
+        const backing = id === 0 ? undefined : id;
+        open.set(fh, { kind: 'file', fh, ino, writable, append, unique: unique || undefined, backing });
         break;
       }
       case 'd': {

@@ -7,6 +7,7 @@
 
 import type { Ino, Name } from '../base/index.js';
 import type { Body } from '../content/index.js';
+import type { BackingId } from './backing.js';
 import { VfsError } from './errors.js';
 import type { Fh } from './fh.js';
 import { type HandleLog, type LoggedHandle, NO_HANDLE_LOG } from './handle-log.js';
@@ -22,6 +23,8 @@ export interface FileHandle {
   readonly unique: number | undefined;
   /** In use until the handle is released. */
   readonly body: Body;
+  /** Where the kernel reads and writes the body's file by itself; undefined: this process does. */
+  readonly backing: BackingId | undefined;
   /** Whether it changed the file since it was last flushed. */
   wrote: boolean;
 }
@@ -51,10 +54,8 @@ export class HandleTable {
     this.#last = log.lastFh;
   }
 
-  addFile(fields: Pick<FileHandle, 'ino' | 'writable' | 'append' | 'unique' | 'body'>): FileHandle {
-    const { ino, writable, append, unique, body } = fields;
-    const fh = this.#next();
-    const handle: FileHandle = { kind: 'file', fh, ino, writable, append, unique, body, wrote: false };
+  addFile(fields: Omit<FileHandle, 'kind' | 'fh' | 'wrote'>): FileHandle {
+    const handle: FileHandle = { kind: 'file', fh: this.#next(), ...fields, wrote: false };
     this.#add(handle);
     return handle;
   }

@@ -7,7 +7,7 @@
  */
 
 import { type Ino, type Ns, ROOT_INO } from '../base/index.js';
-import type { Usage } from '../sync/index.js';
+import type { Backed } from './backing.js';
 
 /** Size and times of a file that is being written, ahead of its record. */
 export interface LiveAttributes {
@@ -24,9 +24,11 @@ interface OpenInode {
   /** Handles that changed the file and were not flushed since. */
   unflushed: number;
   live: LiveAttributes | undefined;
+  /** How the kernel serves all its handles by itself; undefined: this process does. */
+  backed: Backed | undefined;
 }
 
-export class InodeTable implements Usage {
+export class InodeTable {
   readonly #lookups = new Map<Ino, number>();
   readonly #open = new Map<Ino, OpenInode>();
   /** Inodes below it were given to the kernel by an earlier process, who knows how often; 0: there was none. */
@@ -35,6 +37,8 @@ export class InodeTable implements Usage {
   readonly #givenBack = new Set<Ino>();
   /** Those of them whose cached bytes or names the kernel was told to drop since. */
   readonly #refreshed = new Set<Ino>();
+  /** Files that the kernel wrote past its own cache of them. INVARIANT: in use. */
+  readonly #bypassed = new Set<Ino>();
 
   /** The kernel was given one more reference (an entry reply). */
   reference(ino: Ino): void {
@@ -51,6 +55,7 @@ export class InodeTable implements Usage {
     else {
       this.#lookups.delete(ino);
       if (ino < this.#earlierBelow) this.#givenBack.add(ino);
+      this.#bypassed.delete(ino);
     }
     return !this.isInUse(ino);
   }
@@ -73,21 +78,24 @@ export class InodeTable implements Usage {
   }
 
   /**
-   * Whether the kernel may have cached what an earlier process meant to take back. True once an inode: who asks drops
-   * the cache.
+   * Whether the kernel may have cached what is no longer true: what an earlier process meant to take back, or what was
+   * written past the cache. True once: who asks drops the cache.
    */
   takeCacheDoubt(ino: Ino): boolean {
+    if (this.#bypassed.delete(ino)) return true;
     if (ino >= this.#earlierBelow || this.#refreshed.has(ino)) return false;
     this.#refreshed.add(ino);
     return true;
   }
 
-  opened(ino: Ino, writable = false): void {
+  opened(ino: Ino, writable = false, backed?: Backed): void {
     let open = this.#open.get(ino);
     if (open === undefined) {
-      open = { handles: 0, writable: 0, unflushed: 0, live: undefined };
+      open = { handles: 0, writable: 0, unflushed: 0, live: undefined, backed };
       this.#open.set(ino, open);
     }
+    if (open.backed !== backed) throw new Error(`inode ${ino} is served in two ways at a time`);
+    if (backed !== undefined && writable) this.#bypassed.add(ino);
     open.handles += 1;
     if (writable) open.writable += 1;
   }
@@ -109,6 +117,18 @@ export class InodeTable implements Usage {
   /** A handle that had changed the file was flushed. */
   flushed(ino: Ino): void {
     this.#opened(ino).unflushed -= 1;
+  }
+
+  /** Of an inode that the kernel reads and writes by itself. */
+  backed(ino: Ino): Backed | undefined {
+    return this.#open.get(ino)?.backed;
+  }
+
+  /** Inodes that the kernel may write to by itself. */
+  backedWriters(): Ino[] {
+    const found: Ino[] = [];
+    for (const [ino, open] of this.#open) if (open.backed !== undefined && open.writable > 0) found.push(ino);
+    return found;
   }
 
   live(ino: Ino): LiveAttributes | undefined {

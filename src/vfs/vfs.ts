@@ -7,6 +7,7 @@
 import { after, type MaybePromise } from '../base/index.js';
 import { type Adopted, adoptHandles } from './adoption.js';
 import { AttributeOperations } from './attributes.js';
+import type { BackingId, BackingPort } from './backing.js';
 import { VfsCore, type VfsDependencies, type VfsOptions } from './core.js';
 import { Directories } from './directory.js';
 import type { Fh } from './fh.js';
@@ -37,7 +38,14 @@ export class Vfs {
     this.directories = new Directories(core);
     this.attributes = new AttributeOperations(core, this.files);
     this.xattrs = new ExtendedAttributes(core);
-    core.sync.setUsage(core.inodes);
+    const { inodes, backing } = core;
+    core.sync.setUsage({
+      isOpen: (ino) => inodes.isOpen(ino),
+      hasWritableHandle: (ino) => inodes.hasWritableHandle(ino),
+      isInUse: (ino) => inodes.isInUse(ino),
+      isWrittenUnseen: (ino) => inodes.backed(ino) !== undefined && inodes.hasWritableHandle(ino),
+      markCopied: (ino) => backing.markCopied(ino),
+    });
   }
 
   /**
@@ -55,6 +63,17 @@ export class Vfs {
   /** References and open handles. */
   get inodes(): InodeTable {
     return this.#core.inodes;
+  }
+
+  /** Who can have the kernel read and write files by itself, from the next open on; undefined: nobody. */
+  set backingPort(port: BackingPort | undefined) {
+    this.#core.backing.port = port;
+  }
+
+  /** How the kernel serves an open handle by itself; undefined: this process does. */
+  backingOf(fh: Fh): BackingId | undefined {
+    const handle = this.#core.handles.get(fh);
+    return handle?.kind === 'file' ? handle.backing : undefined;
   }
 
   /** Open files and directories. */
@@ -75,7 +94,7 @@ export class Vfs {
   /** Another process takes over: commits what is only in memory; what is open stays open for that one. */
   handOver(): void {
     this.#isHandedOver = true;
-    for (const ino of this.#core.inodes.liveInodes()) this.files.commitLive(ino);
+    this.files.commitAllLive();
     this.#core.handles.handOver();
   }
 
@@ -97,11 +116,14 @@ export class Vfs {
    */
   close(): void {
     if (this.#isHandedOver) return;
-    const { handles, inodes } = this.#core;
+    const { handles, inodes, content } = this.#core;
+    const written = inodes.backedWriters();
     for (const handle of [...handles]) {
       if (handle.kind === 'file') this.files.release(handle.fh);
       else this.directories.release(handle.fh);
     }
+    // The kernel goes on writing for whoever holds on to a mount that was detached.
+    for (const ino of written) content.separate(ino);
     for (const ino of inodes.referencedInodes()) this.names.forget(ino, inodes.lookupCount(ino));
   }
 

@@ -1,0 +1,176 @@
+/**
+ * Files that the kernel reads and writes by itself, in their backing files (FUSE passthrough). While such a file is open
+ * for writing this process sees no write: it asks the backing file what became of it, at every moment when it matters.
+ *
+ * The kernel has one way of serving an inode at a time: all handles of it agree, and the first one decides.
+ *
+ * INVARIANT: what is open this way is whole: a staged body, or a complete clean one that no handle may write to.
+ */
+
+import type { Clock, Ino } from '../base/index.js';
+import type { Body } from '../content/index.js';
+import type { Sync } from '../sync/index.js';
+import { VfsError } from './errors.js';
+import type { InodeTable } from './inode-table.js';
+import type { VfsRequest } from './request.js';
+
+/** A registration of an open file in the kernel (FUSE_DEV_IOC_BACKING_OPEN); above 0. */
+export type BackingId = number & { readonly BackingId: unique symbol };
+
+/** Who can have the kernel read and write a file of this machine in place of one of the mount. */
+export interface BackingPort {
+  /** Registers an open file; undefined where the kernel does not take it. */
+  open(fd: number): BackingId | undefined;
+  close(id: BackingId): void;
+}
+
+/** What is known of an inode that is open this way. */
+export interface Backed {
+  readonly id: BackingId;
+  readonly body: Body;
+  /** Size and time of the backing file when it was last looked at; undefined: not since its mark was set. */
+  seen: { readonly size: number; readonly mtimeNs: bigint } | undefined;
+  /** Whether anything was written since the first open for writing. */
+  touched: boolean;
+}
+
+interface Wanted {
+  readonly writable: boolean;
+  readonly truncate: boolean;
+}
+
+/** A smaller file is read in a request or two, and the kernel keeps what it read: registering it costs more. */
+const LEAST_READ_BYTES = 128 * 1024;
+/**
+ * A time of the backing file that is this close to now is told as now: the kernel's own clock for files ticks in
+ * milliseconds, and a file must not seem older than what was made before it.
+ */
+const CLOCK_TICK_NS = 10_000_000n;
+
+export class BackingFiles {
+  readonly #inodes: InodeTable;
+  readonly #sync: Sync;
+  readonly #clock: Clock;
+  /** Absent: this process does all reading and writing. */
+  port: BackingPort | undefined;
+
+  constructor(deps: { readonly inodes: InodeTable; readonly sync: Sync; readonly clock: Clock }) {
+    this.#inodes = deps.inodes;
+    this.#sync = deps.sync;
+    this.#clock = deps.clock;
+  }
+
+  /**
+   * Before {@link choose}, until it is undefined: what has to end before the kernel may write to a file that it only reads
+   * so far.
+   */
+  whenWritable(ino: Ino, wanted: Wanted, request?: VfsRequest): Promise<void> | undefined {
+    const open = this.#inodes.backed(ino);
+    return open === undefined || !wanted.writable
+      ? undefined
+      : this.#sync.beginWrite(ino, open.body.size, request);
+  }
+
+  /**
+   * How a file that is about to be opened is served: by the kernel from what is returned, or by this process. Where the
+   * kernel may write to it the body is staged, and counts as being written. EIO where the kernel reads a file of which
+   * bytes were lost.
+   */
+  choose(body: Body, wanted: Wanted): Backed | undefined {
+    const { ino } = body;
+    const open = this.#inodes.backed(ino);
+    if (open !== undefined) return this.#join(open, wanted);
+    if (this.port === undefined || this.#inodes.isOpen(ino) || !isWorthIt(body, wanted)) return undefined;
+    // An upload that reads the body goes on as long as nobody writes, and only this process would see that.
+    if (wanted.writable && this.#sync.isRead(ino)) return undefined;
+    const backed = this.#register(body);
+    if (backed !== undefined && wanted.writable) {
+      this.#beginWriting(body, wanted);
+      body.setMark('opened');
+    }
+    return backed;
+  }
+
+  /** As {@link choose}, for a file that was just made. */
+  chooseNew(body: Body, { writable }: Pick<Wanted, 'writable'>): Backed | undefined {
+    return writable ? this.#register(body) : undefined;
+  }
+
+  /** The kernel has let go of the last handle. */
+  close({ id }: Backed): void {
+    this.port?.close(id);
+  }
+
+  /**
+   * Takes note of what the kernel wrote to a file since it was last looked at: size and times are ahead of the record
+   * then, and the change counts as one. True when there was any.
+   */
+  observe(ino: Ino): boolean {
+    const backed = this.#inodes.backed(ino);
+    if (backed === undefined || !this.#inodes.hasWritableHandle(ino)) return false;
+    const { size, mtimeNs, mark } = backed.body.statSync();
+    if (mark !== undefined) return false;
+    const { seen } = backed;
+    if (seen !== undefined && seen.size === size && seen.mtimeNs === mtimeNs) return false;
+    backed.seen = { size, mtimeNs };
+    backed.touched = true;
+    this.#sync.wroteUnseen(ino);
+    const now = this.#clock.nowNs();
+    const time = now - mtimeNs < CLOCK_TICK_NS ? now : mtimeNs;
+    this.#inodes.setLive(ino, { size, mtime: time, ctime: time });
+    return true;
+  }
+
+  /** Whether the kernel may write to the file and has not. */
+  isUntouched(ino: Ino): boolean {
+    this.observe(ino);
+    return this.#inodes.backed(ino)?.touched === false;
+  }
+
+  /**
+   * What is in the file is about to be copied: whatever is written from here on shows as another change. False where
+   * nothing was written since it was opened.
+   */
+  markCopied(ino: Ino): boolean {
+    const backed = this.#inodes.backed(ino);
+    if (backed === undefined) return true;
+    if (this.isUntouched(ino)) return false;
+    backed.body.setMark('copied');
+    backed.seen = undefined;
+    return true;
+  }
+
+  /** Goes on with a file that an earlier process had registered. */
+  adopt(id: BackingId, body: Body): Backed {
+    return { id, body, seen: undefined, touched: body.statSync().mark !== 'opened' };
+  }
+
+  #join(open: Backed, wanted: Wanted): Backed {
+    const { body } = open;
+    const { ino } = body;
+    if (!body.isComplete) throw new VfsError('EIO', 'bytes of it were lost while it is open', { ino });
+    if (!wanted.writable) return open;
+    this.#beginWriting(body, { truncate: false });
+    if (this.#inodes.hasWritableHandle(ino)) return open;
+    body.setMark('opened');
+    open.seen = undefined;
+    open.touched = false;
+    return open;
+  }
+
+  #beginWriting({ ino, size }: Body, { truncate }: Pick<Wanted, 'truncate'>): void {
+    if (this.#sync.beginWrite(ino, truncate ? 0 : size) !== undefined)
+      throw new VfsError('EBUSY', 'it is whole, no upload reads it, and yet it cannot be written', { ino });
+  }
+
+  #register(body: Body): Backed | undefined {
+    const id = this.port?.open(body.fd);
+    return id === undefined ? undefined : { id, body, seen: undefined, touched: false };
+  }
+}
+
+/** Whether the body is one that the kernel can read and write alone, and gains by it. */
+function isWorthIt(body: Body, { writable, truncate }: Wanted): boolean {
+  if (writable) return body.isComplete || truncate;
+  return body.isComplete && !truncate && body.size >= LEAST_READ_BYTES;
+}
