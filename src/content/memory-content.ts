@@ -13,6 +13,7 @@ export interface MemoryFile {
   readonly bytes: Uint8Array;
   /** Ranges as in `RangeSet.toArray`. */
   readonly present: readonly number[];
+  readonly mark: Mark | undefined;
 }
 
 export type MemoryImage = ReadonlyMap<Ino, MemoryFile>;
@@ -119,7 +120,6 @@ class MemoryBody implements Body {
   }
 
   setMark(mark: Mark): void {
-    this.#assertStaged('marked');
     this.#mark = mark;
   }
 
@@ -164,7 +164,9 @@ export class MemoryContentStore implements ContentStore {
     this.#maxCleanBytes = maxCleanBytes;
     for (const [ino, file] of image ?? []) {
       const present = RangeSet.fromArray(file.present);
-      this.#bodies.set(ino, new MemoryBody(ino, file.kind, file.etag, file.bytes.slice(), present));
+      const body = new MemoryBody(ino, file.kind, file.etag, file.bytes.slice(), present);
+      if (file.mark !== undefined) body.setMark(file.mark);
+      this.#bodies.set(ino, body);
     }
   }
 
@@ -178,6 +180,7 @@ export class MemoryContentStore implements ContentStore {
         etag: body.etag,
         bytes: body.bytes.slice(),
         present: body.present.toArray(),
+        mark: body.statSync().mark,
       });
     }
     return files;

@@ -4,6 +4,9 @@ import type { Log } from '../base/index.js';
 import { errnoName, type FuseSession } from '../fuse/index.js';
 import type { BackingId, BackingPort } from '../vfs/index.js';
 
+/** What the kernel reads ahead of a small file is one request. */
+const LEAST_READ_BYTES = 128 * 1024;
+
 /**
  * After the first file that the kernel does not take, none is offered any more: it lacks a right (CAP_SYS_ADMIN), or the
  * file system of the cache is one that is stacked on another.
@@ -11,6 +14,7 @@ import type { BackingId, BackingPort } from '../vfs/index.js';
 export function backingPort(session: FuseSession, log: Log): BackingPort {
   let refused: number | undefined;
   return {
+    leastReadBytes: LEAST_READ_BYTES,
     open: (fd) => {
       if (refused !== undefined || session.negotiated?.flags.has('PASSTHROUGH') !== true) return undefined;
       const id = session.openBacking(fd);

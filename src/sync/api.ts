@@ -24,6 +24,8 @@ export interface Usage {
   hasWritableHandle(ino: Ino): boolean;
   /** Whether the kernel writes to the file by itself, so that nobody tells of a change. */
   isWrittenUnseen(ino: Ino): boolean;
+  /** Takes note of what the kernel wrote so far, to whatever file. */
+  observe(): void;
   /**
    * Before a copy of such a file is made: takes note of what was written, and from then on a change shows as another one.
    * False where nothing was written since it was opened.
@@ -67,9 +69,16 @@ export interface Sync {
   beganNew(file: Ino): void;
   /** Whether an upload reads the file's body in place. */
   isRead(file: Ino): boolean;
-  /** The kernel wrote to the file, after {@link beginWrite}: it counts as a change that no copy so far has. */
+  /** Ends all reading of the body in place, or waits for it. */
+  whenUnread(file: Ino, request?: Interruptible): Promise<void> | undefined;
+  /**
+   * Before the kernel may write to a file by itself: the body, which is whole and which no upload reads, is staged. What
+   * the file holds does not count as changed before {@link wroteUnseen}. `keepBytes` as for {@link beginWrite}.
+   */
+  beginUnseen(file: Ino, keepBytes: number): void;
+  /** The kernel wrote to the file: that counts as a change that no copy so far has. */
   wroteUnseen(file: Ino): void;
-  /** As {@link writersGone}, of a file that nobody wrote to after {@link beginWrite}: it is as it was. */
+  /** As {@link writersGone}, of a file that nobody wrote to after {@link beginUnseen}: it is as it was. */
   unwritten(file: Ino): void;
   /**
    * Commits what writing made of size and times. `stillOpen`: others go on writing. When nobody does, the file

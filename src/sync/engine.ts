@@ -68,6 +68,7 @@ const NOTHING_IN_USE: Usage = {
   isOpen: () => false,
   hasWritableHandle: () => false,
   isWrittenUnseen: () => false,
+  observe: () => undefined,
   markCopied: () => true,
   isInUse: () => false,
 };
@@ -101,6 +102,7 @@ export class SyncEngine implements Sync, SyncControl {
       isOpen: (ino) => this.#usage.isOpen(ino) || content.peek(ino) !== undefined,
       hasWritableHandle: (ino) => this.#usage.hasWritableHandle(ino),
       isWrittenUnseen: (ino) => this.#usage.isWrittenUnseen(ino),
+      observe: () => this.#usage.observe(),
       markCopied: (ino) => this.#usage.markCopied(ino),
       isInUse: (ino) => this.#usage.isInUse(ino),
     };
@@ -281,6 +283,14 @@ export class SyncEngine implements Sync, SyncControl {
 
   isRead(file: Ino): boolean {
     return this.#sessions.isRead(file);
+  }
+
+  whenUnread(file: Ino, request?: Interruptible): Promise<void> | undefined {
+    return this.#sessions.whenUnread(file, request);
+  }
+
+  beginUnseen(file: Ino, keepBytes: number): void {
+    this.#sessions.beginUnseen(file, keepBytes);
   }
 
   wroteUnseen(file: Ino): void {

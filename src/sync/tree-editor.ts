@@ -33,6 +33,8 @@ export class TreeEditor {
   }
 
   merge<T>(change: (merge: Merge, tx: StateTransaction) => T): T {
+    // What changed on both sides must not be taken for what changed on the server only.
+    this.#context.usage.observe();
     return this.#edit((tx, effects) => change(new Merge(tx, effects, this.#context), tx));
   }
 

@@ -10,6 +10,7 @@ import type { FileRecord, NodeRecord, StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
 import type { Fetcher } from './fetcher.js';
 import { Superseded } from './superseded.js';
+import { unseenCopy } from './unseen-copy.js';
 import type { WriteSessions } from './write-sessions.js';
 import { encodeXSym } from './xsym.js';
 
@@ -92,15 +93,17 @@ async function fileSource(file: FileRecord, deps: SourceDeps, stop: () => void):
   const release = () => content.release(ino);
   try {
     if (!body.isComplete) throw new Error(`inode ${ino} is to be uploaded, but not all of it is here`);
-    if (deps.usage.isWrittenUnseen(ino)) return await unseenCopy(file, body, deps, release);
+    if (deps.usage.isWrittenUnseen(ino)) return await unseenSource(ino, body, deps, release);
     sessions.seal(ino, gen);
+    const isOpen = file.writing || deps.usage.hasWritableHandle(ino);
+    if (isOpen && body.kind === 'staged') body.setMark('copied');
     if (body.size <= IN_MEMORY_BYTES) {
       const bytes = Buffer.allocUnsafe(body.size);
       const length = body.readSync(bytes, 0, body.size, 0);
       release();
       return memorySource(bytes.subarray(0, length), gen);
     }
-    if (file.writing || deps.usage.hasWritableHandle(ino)) return await copySource(ino, gen, deps, release);
+    if (isOpen) return await copySource(ino, gen, deps, release);
   } catch (error) {
     release();
     throw error;
@@ -131,62 +134,27 @@ async function fileSource(file: FileRecord, deps: SourceDeps, stop: () => void):
   return streamSource(body.fd, body.size, gen, hooks);
 }
 
-/**
- * A copy of a file that the kernel writes to by itself: nobody can be made to wait, so a copy into which something was
- * written is given up, unless the file only grew.
- */
-async function unseenCopy(
-  { ino }: FileRecord,
+/** As {@link fileSource}, of a file that the kernel writes to by itself. */
+async function unseenSource(
+  ino: Ino,
   body: Body,
   deps: SourceDeps,
   release: () => void,
 ): Promise<UploadSource> {
-  const { content, sessions, state, usage } = deps;
+  const { state, content, sessions, usage } = deps;
   try {
     if (!usage.markCopied(ino)) throw new Superseded('a program has it open and has not written to it');
-    const { size } = body;
-    const gen = contentGenOf(state.get(ino));
-    sessions.seal(ino, gen);
-    // Stores into pages that are mapped show again from here on.
-    await body.sync();
-    const copy = await content.snapshot(ino);
-    try {
-      if (body.statSync().mark !== 'copied' && !(await hasSameStart(copy.fd, body.fd, size)))
-        throw new Superseded('it is being written to while it is copied');
-      return streamSource(copy.fd, Math.min(size, copy.size), gen, { onClose: () => copy.close() });
-    } catch (error) {
-      copy.close();
-      throw error;
-    }
+    const node = state.get(ino);
+    if (node?.kind !== 'file') throw new Superseded('the file is gone');
+    sessions.seal(ino, node.gen);
+    const copy = await unseenCopy(body, content, IN_MEMORY_BYTES);
+    release();
+    return copy instanceof Uint8Array
+      ? memorySource(copy, node.gen)
+      : streamSource(copy.fd, copy.size, node.gen, { onClose: () => copy.close() });
   } finally {
     sessions.copyTaken(ino);
-    release();
   }
-}
-
-function contentGenOf(node: NodeRecord | undefined): number {
-  if (node?.kind !== 'file') throw new Superseded('the file is gone');
-  return node.gen;
-}
-
-/**
- * Whether two files begin with the same bytes. If one is a copy of the other, made before this, nothing was written there
- * between the end of the copy and now, nor during it.
- */
-async function hasSameStart(copyFd: number, fd: number, size: number): Promise<boolean> {
-  const copied = Buffer.allocUnsafe(CHUNK_BYTES);
-  const present = Buffer.allocUnsafe(CHUNK_BYTES);
-  for (let position = 0; position < size; ) {
-    const length = Math.min(CHUNK_BYTES, size - position);
-    const [{ bytesRead }, other] = await Promise.all([
-      readAt(copyFd, copied, 0, length, position),
-      readAt(fd, present, 0, length, position),
-    ]);
-    if (bytesRead === 0 || bytesRead !== other.bytesRead) return false;
-    if (!copied.subarray(0, bytesRead).equals(present.subarray(0, bytesRead))) return false;
-    position += bytesRead;
-  }
-  return true;
 }
 
 /** What a stream tells of itself. */

@@ -62,25 +62,15 @@ export class WriteSessions {
   }
 
   #prepare(file: Ino, keepBytes: number, request: Interruptible | undefined): Promise<void> | undefined {
-    const readers = this.#readers.get(file);
-    if (readers !== undefined) {
-      for (const reader of readers) reader.stop?.();
-      const done = Promise.all([...readers].map((reader) => reader.done));
-      return abortable(done, request?.signal).then(() => this.beginWrite(file, keepBytes, request));
-    }
+    const unread = this.whenUnread(file, request);
+    if (unread !== undefined) return unread.then(() => this.beginWrite(file, keepBytes, request));
     const node = this.#state.get(file);
     if (node?.kind !== 'file') throw new Error(`inode ${file} is written to but is no file`);
     if (node.content === 'clean') {
-      if (keepBytes <= 0) {
-        this.#content.createStaged(file);
-        this.#content.release(file);
-      } else {
-        const body = this.#content.peek(file);
-        if (body !== undefined && !body.isComplete) {
-          return this.#fetcher.whole(file, request).then(() => this.beginWrite(file, keepBytes, request));
-        }
-        this.#content.toStaged(file);
-      }
+      const isMissed = keepBytes > 0 && this.#content.peek(file)?.isComplete === false;
+      if (isMissed)
+        return this.#fetcher.whole(file, request).then(() => this.beginWrite(file, keepBytes, request));
+      this.#stage(file, keepBytes);
     }
     const writing = this.#asWriting(node);
     this.#state.transact((tx) => tx.put(writing));
@@ -101,6 +91,24 @@ export class WriteSessions {
     return this.#readers.has(file);
   }
 
+  /** See `Sync.whenUnread`. */
+  whenUnread(file: Ino, request?: Interruptible): Promise<void> | undefined {
+    const readers = this.#readers.get(file);
+    if (readers === undefined) return undefined;
+    for (const reader of readers) reader.stop?.();
+    const done = Promise.all([...readers].map((reader) => reader.done));
+    return abortable(done, request?.signal).then(() => undefined);
+  }
+
+  /** See `Sync.beginUnseen`. */
+  beginUnseen(file: Ino, keepBytes: number): void {
+    const node = this.#state.get(file);
+    if (node?.kind !== 'file' || this.isRead(file)) throw new Error(`inode ${file} cannot be written unseen`);
+    if (node.content === 'clean') this.#stage(file, keepBytes);
+    if (node.content === 'staged' && node.writing) return;
+    this.#state.transact((tx) => tx.put({ ...node, content: 'staged', writing: true }));
+  }
+
   /** See `Sync.wroteUnseen`. */
   wroteUnseen(file: Ino): void {
     const node = this.#state.get(file);
@@ -110,6 +118,14 @@ export class WriteSessions {
     if (node.writing && writing.gen === node.gen) return;
     this.#state.transact((tx) => tx.put(writing));
     this.#begun.set(file, writing.gen);
+  }
+
+  #stage(file: Ino, keepBytes: number): void {
+    if (keepBytes > 0) this.#content.toStaged(file);
+    else {
+      this.#content.createStaged(file);
+      this.#content.release(file);
+    }
   }
 
   #asWriting(node: FileRecord): FileRecord {
@@ -168,7 +184,7 @@ export class WriteSessions {
       return;
     }
     this.#ready.delete(file);
-    const before = asBefore(node);
+    const before: FileRecord = { ...node, writing: false };
     this.#state.transact((tx) => tx.put(before));
     this.#settle(before);
   }
@@ -237,15 +253,17 @@ export class WriteSessions {
       const node = this.#state.get(ino);
       if (node?.kind !== 'file' || node.content !== 'staged') continue;
       if (this.#usage.hasWritableHandle(ino)) continue;
-      if (node.base?.gen === node.gen) uploaded.push(node);
-      else if (node.writing || !this.#isThere(node) || (powerLoss && !this.#isWholeOnDisk(node)))
+      if (node.base?.gen === node.gen) {
+        if (powerLoss || this.#isOnServer(node)) uploaded.push(node);
+        else suspect.push({ ...node, gen: node.gen + 1 });
+      } else if (node.writing || !this.#isThere(node) || (powerLoss && !this.#isWholeOnDisk(node)))
         suspect.push(node);
     }
     for (const node of suspect) {
       // A program may go on writing on the mount that is gone.
       this.#content.separate(node.ino);
-      if (this.#isUntouched(node)) {
-        const before = asBefore(node);
+      if (!powerLoss && this.#isUntouched(node)) {
+        const before: FileRecord = { ...node, writing: false };
         this.#editor.confirm((_, tx) => tx.put(before));
         this.#settle(before);
         continue;
@@ -259,13 +277,12 @@ export class WriteSessions {
   }
 
   /**
-   * The server has all of it: what is here is that version, or is not needed. The record's own size may be that of an
-   * earlier commit.
+   * The server has all of it: what is here is that version, or is not needed. After a power loss nobody knows what the disk
+   * has of what was written since, and nobody was promised that. The record's own size may be that of an earlier commit.
    */
   #settleUploaded(node: FileRecord, size: number, powerLoss: boolean): void {
     const whole: FileRecord = { ...node, ...this.#onDisk(node), size, writing: false };
-    const isWhole = this.#isThere(node) && (!powerLoss || this.#isWholeOnDisk(whole));
-    if (isWhole) {
+    if (!powerLoss && this.#isThere(node)) {
       this.#settle(whole);
       return;
     }
@@ -291,6 +308,14 @@ export class WriteSessions {
     return { size, mtime: mark === undefined ? mtimeNs : node.mtime, ctime: this.#clock.nowNs() };
   }
 
+  /**
+   * Whether the server has all that was written: where the kernel wrote by itself only the mark can tell. What is not
+   * there is not missed.
+   */
+  #isOnServer(node: FileRecord): boolean {
+    return !this.#isThere(node) || this.#stat(node).mark !== undefined;
+  }
+
   /** Whether a program had opened it for writing and not written when everything ended. */
   #isUntouched(node: FileRecord): boolean {
     return node.writing && this.#isThere(node) && this.#stat(node).mark === 'opened';
@@ -310,10 +335,4 @@ export class WriteSessions {
     this.#content.release(node.ino);
     return whole;
   }
-}
-
-/** A file that was opened for writing and not written to: the generation of that does not count. */
-function asBefore(node: FileRecord): FileRecord {
-  const isOnServer = node.base !== undefined && node.base.gen === node.gen - 1;
-  return { ...node, writing: false, gen: isOnServer ? node.gen - 1 : node.gen };
 }

@@ -7,7 +7,7 @@
  * INVARIANT: what is open this way is whole: a staged body, or a complete clean one that no handle may write to.
  */
 
-import type { Clock, Ino } from '../base/index.js';
+import type { Clock, Ino, Timer } from '../base/index.js';
 import type { Body } from '../content/index.js';
 import type { Sync } from '../sync/index.js';
 import { VfsError } from './errors.js';
@@ -19,6 +19,8 @@ export type BackingId = number & { readonly BackingId: unique symbol };
 
 /** Who can have the kernel read and write a file of this machine in place of one of the mount. */
 export interface BackingPort {
+  /** Reading a smaller file this way is not worth a registration: the kernel keeps what it reads in a request or two. */
+  readonly leastReadBytes: number;
   /** Registers an open file; undefined where the kernel does not take it. */
   open(fd: number): BackingId | undefined;
   close(id: BackingId): void;
@@ -39,13 +41,13 @@ interface Wanted {
   readonly truncate: boolean;
 }
 
-/** A smaller file is read in a request or two, and the kernel keeps what it read: registering it costs more. */
-const LEAST_READ_BYTES = 128 * 1024;
 /**
  * A time of the backing file that is this close to now is told as now: the kernel's own clock for files ticks in
  * milliseconds, and a file must not seem older than what was made before it.
  */
 const CLOCK_TICK_NS = 10_000_000n;
+/** How often files that the kernel may write to are looked at, when nobody asks for them. */
+const OBSERVE_EVERY_MS = 5_000;
 
 export class BackingFiles {
   readonly #inodes: InodeTable;
@@ -53,6 +55,7 @@ export class BackingFiles {
   readonly #clock: Clock;
   /** Absent: this process does all reading and writing. */
   port: BackingPort | undefined;
+  #timer: Timer | undefined;
 
   constructor(deps: { readonly inodes: InodeTable; readonly sync: Sync; readonly clock: Clock }) {
     this.#inodes = deps.inodes;
@@ -66,9 +69,7 @@ export class BackingFiles {
    */
   whenWritable(ino: Ino, wanted: Wanted, request?: VfsRequest): Promise<void> | undefined {
     const open = this.#inodes.backed(ino);
-    return open === undefined || !wanted.writable
-      ? undefined
-      : this.#sync.beginWrite(ino, open.body.size, request);
+    return open === undefined || !wanted.writable ? undefined : this.#sync.whenUnread(ino, request);
   }
 
   /**
@@ -80,20 +81,26 @@ export class BackingFiles {
     const { ino } = body;
     const open = this.#inodes.backed(ino);
     if (open !== undefined) return this.#join(open, wanted);
-    if (this.port === undefined || this.#inodes.isOpen(ino) || !isWorthIt(body, wanted)) return undefined;
+    if (this.port === undefined || this.#inodes.isOpen(ino)) return undefined;
+    if (!isWorthIt(body, wanted, this.port.leastReadBytes)) return undefined;
     // An upload that reads the body goes on as long as nobody writes, and only this process would see that.
     if (wanted.writable && this.#sync.isRead(ino)) return undefined;
     const backed = this.#register(body);
-    if (backed !== undefined && wanted.writable) {
-      this.#beginWriting(body, wanted);
-      body.setMark('opened');
-    }
+    if (backed !== undefined && wanted.writable) this.#beginWriting(backed, wanted);
     return backed;
   }
 
   /** As {@link choose}, for a file that was just made. */
   chooseNew(body: Body, { writable }: Pick<Wanted, 'writable'>): Backed | undefined {
-    return writable ? this.#register(body) : undefined;
+    const backed = writable ? this.#register(body) : undefined;
+    if (backed !== undefined) this.#watch();
+    return backed;
+  }
+
+  /** Nothing is looked at any more. */
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
   }
 
   /** The kernel has let go of the last handle. */
@@ -119,6 +126,11 @@ export class BackingFiles {
     const time = now - mtimeNs < CLOCK_TICK_NS ? now : mtimeNs;
     this.#inodes.setLive(ino, { size, mtime: time, ctime: time });
     return true;
+  }
+
+  /** {@link observe} of all files. */
+  observeAll(): void {
+    for (const ino of this.#inodes.backedWriters()) this.observe(ino);
   }
 
   /** Whether the kernel may write to the file and has not. */
@@ -150,17 +162,28 @@ export class BackingFiles {
     const { ino } = body;
     if (!body.isComplete) throw new VfsError('EIO', 'bytes of it were lost while it is open', { ino });
     if (!wanted.writable) return open;
-    this.#beginWriting(body, { truncate: false });
-    if (this.#inodes.hasWritableHandle(ino)) return open;
-    body.setMark('opened');
-    open.seen = undefined;
-    open.touched = false;
+    if (this.#inodes.hasWritableHandle(ino)) this.#sync.beginUnseen(ino, body.size);
+    else {
+      open.seen = undefined;
+      open.touched = false;
+      this.#beginWriting(open, { truncate: false });
+    }
     return open;
   }
 
-  #beginWriting({ ino, size }: Body, { truncate }: Pick<Wanted, 'truncate'>): void {
-    if (this.#sync.beginWrite(ino, truncate ? 0 : size) !== undefined)
-      throw new VfsError('EBUSY', 'it is whole, no upload reads it, and yet it cannot be written', { ino });
+  #beginWriting({ body }: Backed, { truncate }: Pick<Wanted, 'truncate'>): void {
+    this.#sync.beginUnseen(body.ino, truncate ? 0 : body.size);
+    if (!truncate) body.setMark('opened');
+    this.#watch();
+  }
+
+  /** What is written and never looked at is noticed after a while. */
+  #watch(): void {
+    this.#timer ??= this.#clock.after(OBSERVE_EVERY_MS, () => {
+      this.#timer = undefined;
+      this.observeAll();
+      if (this.#inodes.backedWriters().length > 0) this.#watch();
+    });
   }
 
   #register(body: Body): Backed | undefined {
@@ -170,7 +193,7 @@ export class BackingFiles {
 }
 
 /** Whether the body is one that the kernel can read and write alone, and gains by it. */
-function isWorthIt(body: Body, { writable, truncate }: Wanted): boolean {
+function isWorthIt(body: Body, { writable, truncate }: Wanted, leastReadBytes: number): boolean {
   if (writable) return body.isComplete || truncate;
-  return body.isComplete && !truncate && body.size >= LEAST_READ_BYTES;
+  return body.isComplete && !truncate && body.size >= leastReadBytes;
 }

@@ -28,6 +28,8 @@ interface OpenInode {
   backed: Backed | undefined;
 }
 
+const NONE: readonly Ino[] = [];
+
 export class InodeTable {
   readonly #lookups = new Map<Ino, number>();
   readonly #open = new Map<Ino, OpenInode>();
@@ -37,6 +39,7 @@ export class InodeTable {
   readonly #givenBack = new Set<Ino>();
   /** Those of them whose cached bytes or names the kernel was told to drop since. */
   readonly #refreshed = new Set<Ino>();
+  readonly #backedWriters = new Set<Ino>();
   /** Files that the kernel wrote past its own cache of them. INVARIANT: in use. */
   readonly #bypassed = new Set<Ino>();
 
@@ -95,7 +98,10 @@ export class InodeTable {
       this.#open.set(ino, open);
     }
     if (open.backed !== backed) throw new Error(`inode ${ino} is served in two ways at a time`);
-    if (backed !== undefined && writable) this.#bypassed.add(ino);
+    if (backed !== undefined && writable) {
+      this.#bypassed.add(ino);
+      this.#backedWriters.add(ino);
+    }
     open.handles += 1;
     if (writable) open.writable += 1;
   }
@@ -105,6 +111,7 @@ export class InodeTable {
     const open = this.#opened(ino);
     open.handles -= 1;
     if (writable) open.writable -= 1;
+    if (open.writable === 0) this.#backedWriters.delete(ino);
     if (open.handles === 0) this.#open.delete(ino);
     return open.handles === 0;
   }
@@ -124,11 +131,9 @@ export class InodeTable {
     return this.#open.get(ino)?.backed;
   }
 
-  /** Inodes that the kernel may write to by itself. */
-  backedWriters(): Ino[] {
-    const found: Ino[] = [];
-    for (const [ino, open] of this.#open) if (open.backed !== undefined && open.writable > 0) found.push(ino);
-    return found;
+  /** Inodes that the kernel may write to by itself, as of now. */
+  backedWriters(): readonly Ino[] {
+    return this.#backedWriters.size === 0 ? NONE : [...this.#backedWriters];
   }
 
   live(ino: Ino): LiveAttributes | undefined {

@@ -44,6 +44,7 @@ export class Vfs {
       hasWritableHandle: (ino) => inodes.hasWritableHandle(ino),
       isInUse: (ino) => inodes.isInUse(ino),
       isWrittenUnseen: (ino) => inodes.backed(ino) !== undefined && inodes.hasWritableHandle(ino),
+      observe: () => backing.observeAll(),
       markCopied: (ino) => backing.markCopied(ino),
     });
   }
@@ -95,6 +96,7 @@ export class Vfs {
   handOver(): void {
     this.#isHandedOver = true;
     this.files.commitAllLive();
+    this.#core.backing.stop();
     this.#core.handles.handOver();
   }
 
@@ -116,12 +118,13 @@ export class Vfs {
    */
   close(): void {
     if (this.#isHandedOver) return;
-    const { handles, inodes, content } = this.#core;
+    const { handles, inodes, content, backing } = this.#core;
     const written = inodes.backedWriters();
     for (const handle of [...handles]) {
       if (handle.kind === 'file') this.files.release(handle.fh);
       else this.directories.release(handle.fh);
     }
+    backing.stop();
     // The kernel goes on writing for whoever holds on to a mount that was detached.
     for (const ino of written) content.separate(ino);
     for (const ino of inodes.referencedInodes()) this.names.forget(ino, inodes.lookupCount(ino));

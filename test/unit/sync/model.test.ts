@@ -13,9 +13,11 @@ import { type ConflictChoice, type ConflictInfo, SyncError } from '../../../src/
 import { VfsError } from '../../../src/vfs/index.js';
 import { randomFaults } from '../../support/faulty-remote.js';
 import { type Random, seededRandom } from '../../support/random.js';
+import { KernelWriters } from './kernel-writers.js';
 import { remote, World } from './world.js';
 
 const STEPS = 60;
+const CONTENT_BYTES = 12;
 const NAMES = ['a', 'b', 'c', 'd'];
 const DIRS = ['', '/p', '/q', '/p/q', '/q/p'];
 
@@ -27,6 +29,9 @@ const DIRS = ['', '/p', '/q', '/p/q', '/q/p'];
  */
 const PINNED: readonly number[] = [14, 30, 34, 118, 199, 235, 520];
 
+/** What happens beside what programs do that open, write and close. */
+type Mode = 'nothing more' | 'by hand' | 'by the kernel';
+
 class Model {
   readonly world: World;
   readonly #random: Random;
@@ -36,24 +41,42 @@ class Model {
   readonly #contentOfTag = new Map<string, string>();
   /** Decides on what is done by hand in between; undefined: nothing is. */
   readonly #hand: Random | undefined;
+  /** Programs that keep files open, and that the kernel serves by itself. */
+  readonly #writers: KernelWriters | undefined;
   #serial = 0;
 
-  constructor(seed: number, trace: boolean, byHand: boolean) {
+  constructor(seed: number, trace: boolean, mode: Mode) {
     this.#random = seededRandom(seed);
-    this.#hand = byHand ? seededRandom(seed + 1_000_000) : undefined;
+    this.#hand = mode === 'by hand' ? seededRandom(seed + 1_000_000) : undefined;
     this.#trace = trace;
-    this.world = new World(() => this.#random.next(), { pause: async () => this.#noteTags() });
+    const backed = mode === 'by the kernel';
+    const options = { pause: async () => this.#noteTags() };
+    this.world = new World(() => this.#random.next(), options, undefined, backed);
+    if (backed) {
+      this.#writers = new KernelWriters(this.world, seededRandom(seed + 2_000_000), {
+        note: (what, detail) => this.#note(what, detail),
+        newContent: () => this.#content('kernel'),
+        shownBy: (ino) => this.#contentOf(ino),
+        replaced: (ino, before, after) => {
+          this.#gone(before);
+          if (this.world.localPaths().some((found) => found.ino === ino)) this.#live.add(after);
+        },
+      });
+    }
   }
 
   async run(): Promise<void> {
     for (let step = 0; step < STEPS; step += 1) {
       if (this.#hand?.chance(0.25)) await this.#local(() => this.#byHand());
+      if (this.#writers !== undefined && step % 2 === 0) await this.#local(() => this.#writers?.step());
       await this.#step();
       this.#noteTags();
       if (this.#trace) this.#printRequests();
       this.world.check();
     }
     this.world.engine.resume();
+    await this.#local(() => this.#writers?.closeAll());
+    this.#touchInterrupted();
     await this.world.converge();
     await this.world.converge();
     if (this.#trace) this.#printRequests();
@@ -64,6 +87,15 @@ class Model {
     const lost = [...this.#live].filter((content) => !kept.has(content));
     await this.#checkPins();
     assert.deepEqual(lost, [], `contents lost; the server has ${JSON.stringify(there, null, 1)}`);
+  }
+
+  /** What a program had open when everything died is held back until somebody says that it is good. */
+  #touchInterrupted(): void {
+    for (const { ino } of this.world.localPaths()) {
+      const node = this.world.state.get(ino);
+      if (node?.kind === 'file' && node.interrupted)
+        void this.world.vfs.attributes.set(ino, { mtime: 'now' });
+    }
   }
 
   async #checkPins(): Promise<void> {
@@ -265,6 +297,7 @@ class Model {
 
   #restart(): void {
     this.#note('RESTART', '');
+    this.#writers?.dropped();
     const random = this.#random;
     this.world.restart(random.chance(0.5) ? undefined : randomFaults(() => random.next(), 0.3));
   }
@@ -348,7 +381,8 @@ class Model {
 
   #content(who: string): string {
     this.#serial += 1;
-    return `${who}-${this.#serial}`;
+    // All of one length, so that one is written over another without more ado.
+    return `${who}-${this.#serial}`.padEnd(CONTENT_BYTES, '.');
   }
 
   #note(what: string, detail: string): string {
@@ -365,16 +399,20 @@ function seeds(): number[] {
 }
 
 test('random changes on both sides, faults and restarts', async (context) => {
-  await runSeeds(context, false);
+  await runSeeds(context, 'nothing more');
 });
 
 test('the same with what is done by hand in between: pausing, pinning, evicting, resolving', async (context) => {
-  await runSeeds(context, true);
+  await runSeeds(context, 'by hand');
 });
 
-async function runSeeds(context: TestContext, byHand: boolean): Promise<void> {
+test('the same with files that stay open and that the kernel reads and writes by itself', async (context) => {
+  await runSeeds(context, 'by the kernel');
+});
+
+async function runSeeds(context: TestContext, mode: Mode): Promise<void> {
   for (const seed of seeds()) {
-    const model = new Model(seed, process.env.SEED !== undefined, byHand);
+    const model = new Model(seed, process.env.SEED !== undefined, mode);
     try {
       await model.run();
     } catch (error) {

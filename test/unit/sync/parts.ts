@@ -27,9 +27,14 @@ export class Parts {
   readonly open = new Set<Ino>();
   readonly writers = new Set<Ino>();
   readonly known = new Set<Ino>();
+  /** Those that the kernel writes to by itself, and whether it has. */
+  readonly unseen = new Map<Ino, 'untouched' | 'touched'>();
   readonly usage = {
     isOpen: (ino: Ino) => this.open.has(ino),
     hasWritableHandle: (ino: Ino) => this.writers.has(ino),
+    isWrittenUnseen: (ino: Ino) => this.unseen.has(ino),
+    observe: () => undefined,
+    markCopied: (ino: Ino) => this.#markCopied(ino),
     isInUse: (ino: Ino) => this.known.has(ino) || this.open.has(ino),
   };
   readonly editor: TreeEditor;
@@ -73,6 +78,12 @@ export class Parts {
       clock,
       usage,
     });
+  }
+
+  #markCopied(ino: Ino): boolean {
+    if (this.unseen.get(ino) !== 'touched') return false;
+    this.content.peek(ino)?.setMark('copied');
+    return true;
   }
 
   /** Merges what the server has in the root under a name. */

@@ -9,7 +9,7 @@ import { MemoryContentStore, type MemoryImage } from '../../../src/content/index
 import { joinRemote, REMOTE_ROOT, type RemotePath } from '../../../src/remote/index.js';
 import { type MemoryStateStore, openMemoryState } from '../../../src/state/index.js';
 import { SyncEngine } from '../../../src/sync/index.js';
-import { Vfs, VfsError } from '../../../src/vfs/index.js';
+import { type BackingId, type BackingPort, type Fh, Vfs, VfsError } from '../../../src/vfs/index.js';
 import { type FakeRemoteOptions, FakeRemoteStore } from '../../support/fake-remote.js';
 import { type FaultPlan, FaultyRemoteStore } from '../../support/faulty-remote.js';
 import { ManualClock, quiesce } from '../../support/manual-clock.js';
@@ -22,6 +22,8 @@ export class World {
   readonly clock = new ManualClock();
   readonly server: FakeRemoteStore;
   readonly #random: () => number;
+  /** Whether the kernel reads and writes what it can by itself. */
+  readonly #backed: boolean;
   remote: FaultyRemoteStore;
   state: MemoryStateStore;
   content: MemoryContentStore;
@@ -32,8 +34,10 @@ export class World {
     random: () => number = () => 0.5,
     options: Partial<FakeRemoteOptions> = {},
     content = new MemoryContentStore(),
+    backed = false,
   ) {
     this.#random = random;
+    this.#backed = backed;
     this.server = new FakeRemoteStore({ clock: this.clock, pause: () => Promise.resolve(), ...options });
     this.state = openMemoryState();
     this.content = content;
@@ -68,6 +72,7 @@ export class World {
       clock: this.clock,
       options,
     });
+    if (this.#backed) vfs.backingPort = fakeBackingPort();
     engine.start();
     return { remote, engine, vfs };
   }
@@ -151,18 +156,24 @@ export class World {
   async write(path: string, text: string): Promise<void> {
     const { parent, name } = this.split(path);
     const open = { writable: true, append: false, truncate: true };
-    const { fh } = await this.vfs.names.create(parent, name, {
+    const { fh, attributes } = await this.vfs.names.create(parent, name, {
       mode: 0o644,
       caller: CALLER,
       open,
       exclusive: false,
     });
     try {
-      await this.vfs.files.write(fh, Buffer.from(text), 0);
+      await this.writeTo(fh, attributes.ino, Buffer.from(text));
       await this.vfs.files.flush(fh);
     } finally {
       this.vfs.files.release(fh);
     }
+  }
+
+  /** write(2) at the beginning of an open file: what this process does, or the kernel by itself. */
+  async writeTo(fh: Fh, ino: Ino, bytes: Uint8Array): Promise<void> {
+    if (this.vfs.backingOf(fh) === undefined) await this.vfs.files.write(fh, bytes, 0);
+    else this.content.peek(ino)?.writeSync(bytes, 0);
   }
 
   async read(path: string): Promise<string> {
@@ -267,4 +278,22 @@ export function remote(path: string): RemotePath {
     .split('/')
     .filter((part) => part !== '')
     .reduce<RemotePath>((at, part) => joinRemote(at, nameOf(part)), REMOTE_ROOT);
+}
+
+/** A kernel that takes every file, however small. */
+export function fakeBackingPort(): BackingPort & { readonly registered: ReadonlySet<number> } {
+  let last = 0;
+  const registered = new Set<number>();
+  return {
+    leastReadBytes: 1,
+    registered,
+    open: () => {
+      last += 1;
+      registered.add(last);
+      return last as BackingId;
+    },
+    close: (id) => {
+      assert(registered.delete(id), `backing file ${id} is not registered`);
+    },
+  };
 }

@@ -19,7 +19,9 @@ const fh = (number: number) => number as Fh;
 
 function file(number: number, fields: Partial<LoggedHandle & { readonly kind: 'file' }> = {}): LoggedHandle {
   const ino = (100 + number) as Ino;
-  return { kind: 'file', fh: fh(number), ino, writable: false, append: false, unique: 2 * number, ...fields };
+  const unique = 2 * number;
+  const given = { backing: undefined, ...fields };
+  return { kind: 'file', fh: fh(number), ino, writable: false, append: false, unique, ...given };
 }
 
 function directory(number: number, ...read: string[]): LoggedHandle {

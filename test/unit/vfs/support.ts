@@ -55,7 +55,10 @@ export class SteppingClock implements Clock {
 /** What the synchronisation was told, in order. */
 export type SyncCall =
   | { readonly what: 'commit'; readonly ino: Ino; readonly size: number; readonly stillOpen: boolean }
-  | { readonly what: 'fsynced' | 'unused' | 'settled' | 'present' | 'begin'; readonly ino: Ino };
+  | {
+      readonly what: 'fsynced' | 'unused' | 'settled' | 'present' | 'begin' | 'unseen' | 'unwritten';
+      readonly ino: Ino;
+    };
 
 export class FakeSync implements Sync {
   readonly calls: SyncCall[] = [];
@@ -65,6 +68,8 @@ export class FakeSync implements Sync {
   readonly listings = new Map<Ino, () => void>();
   /** What asking for a file's version brings, once. */
   readonly news = new Map<Ino, () => void>();
+  /** Files that an upload reads. */
+  readonly read = new Set<Ino>();
   /** What `present` rejects with. */
   presentError: unknown;
   /** What `settled` rejects with. */
@@ -128,6 +133,38 @@ export class FakeSync implements Sync {
       this.#content.toStaged(file);
       this.#markWriting(file);
     });
+  }
+
+  beganNew(): void {}
+
+  isRead(file: Ino): boolean {
+    return this.read.has(file);
+  }
+
+  whenUnread(): undefined {
+    return undefined;
+  }
+
+  beginUnseen(file: Ino, keepBytes: number): void {
+    const body = this.#content.peek(file);
+    assert(body !== undefined && !this.read.has(file), 'beginUnseen of what is not free');
+    if (body.kind === 'clean' && keepBytes > 0) this.#content.toStaged(file);
+    else if (body.kind === 'clean') {
+      this.#content.createStaged(file);
+      this.#content.release(file);
+    }
+    this.#state.transact((tx) => tx.put({ ...this.#file(file), content: 'staged', writing: true }));
+  }
+
+  wroteUnseen(file: Ino): void {
+    this.calls.push({ what: 'unseen', ino: file });
+    this.#markWriting(file);
+  }
+
+  unwritten(file: Ino): void {
+    this.calls.push({ what: 'unwritten', ino: file });
+    const record = this.#file(file);
+    this.#state.transact((tx) => tx.put({ ...record, writing: false }));
   }
 
   commitWrite(
