@@ -28,6 +28,6 @@ export function ioFlags(
     case 'daemon':
       return [];
     case 'auto':
-      return privileged && !isStacked(statfsSync(cacheDir).type) ? ['PASSTHROUGH'] : [];
+      return [privileged && !isStacked(statfsSync(cacheDir).type) ? 'PASSTHROUGH' : 'WRITEBACK_CACHE'];
   }
 }

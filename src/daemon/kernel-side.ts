@@ -27,8 +27,8 @@ import {
 import { type Logger, subsystemLogger } from '../observe/index.js';
 import type { SyncEngine } from '../sync/index.js';
 import type { Vfs } from '../vfs/index.js';
-import { backingPort } from './backing-port.js';
 import { mountUserError } from './failures.js';
+import { kernelAbilities } from './kernel-abilities.js';
 import { ioFlags } from './kernel-io.js';
 import type { LiveSettings } from './live-settings.js';
 import type { Continuity, MountGuard } from './mount-guard.js';
@@ -251,7 +251,7 @@ export class KernelSide implements MountSide {
       log,
     });
     pending.invalidation = invalidation;
-    vfs.backingPort = backingPort(session, log);
+    vfs.kernel = kernelAbilities(session, log);
     session.start();
     if (takeover !== undefined) {
       const doubts = settleReferences({ vfs, notify: session.notify, clock, log });

@@ -20,6 +20,11 @@ export type Invalidation =
 export interface Usage {
   /** Open handles of the file. */
   isOpen(ino: Ino): boolean;
+  /**
+   * Whether the file's present size and bytes must stay what they are: a handle is open, or the kernel keeps the size
+   * itself and takes no other from us (writeback cache). Another version becomes another node then.
+   */
+  holdsVersion(ino: Ino): boolean;
   /** Whether a handle is open that may write: what it wrote and flushed so far need not be all. */
   hasWritableHandle(ino: Ino): boolean;
   /** Whether the kernel writes to the file by itself, so that nobody tells of a change. */

@@ -66,6 +66,7 @@ const FIRST_BYTES = 128 * 1024;
 
 const NOTHING_IN_USE: Usage = {
   isOpen: () => false,
+  holdsVersion: () => false,
   hasWritableHandle: () => false,
   isWrittenUnseen: () => false,
   observe: () => undefined,
@@ -100,6 +101,7 @@ export class SyncEngine implements Sync, SyncControl {
     const usage: Usage = {
       // A body in use is open, even where no handle is: a truncation by path, an upload.
       isOpen: (ino) => this.#usage.isOpen(ino) || content.peek(ino) !== undefined,
+      holdsVersion: (ino) => this.#usage.holdsVersion(ino) || content.peek(ino) !== undefined,
       hasWritableHandle: (ino) => this.#usage.hasWritableHandle(ino),
       isWrittenUnseen: (ino) => this.#usage.isWrittenUnseen(ino),
       observe: () => this.#usage.observe(),

@@ -147,7 +147,7 @@ export class Merge {
     const { base } = node;
     if (base === undefined || node.kind === 'dir') return;
     const plain = node.kind === 'file' && seen.linkTarget === undefined && node.aliases.length === 0;
-    if (!plain || this.#context.usage.isOpen(node.ino)) {
+    if (!plain || this.#context.usage.holdsVersion(node.ino)) {
       this.#replace(node, base, seen);
       return;
     }

@@ -26,5 +26,5 @@ export type { SpecialKind } from './namespace.js';
 export type { RenameMode } from './rename.js';
 export type { VfsRequest } from './request.js';
 export { UNKNOWN_VOLUME_BYTES, type VolumeStatistics } from './statfs.js';
-export { Vfs } from './vfs.js';
+export { type KernelAbilities, Vfs } from './vfs.js';
 export type { XattrMode } from './xattr.js';

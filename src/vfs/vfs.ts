@@ -18,9 +18,18 @@ import { Rename } from './rename.js';
 import { type VolumeStatistics, volumeStatistics } from './statfs.js';
 import { ExtendedAttributes } from './xattr.js';
 
+/** What the kernel of a mount does by itself. */
+export interface KernelAbilities {
+  /** Reads and writes files of this machine in place of those of the mount, as far as it takes them. */
+  readonly backing: BackingPort;
+  /** Whether it keeps sizes and times of files itself, and takes none from us for files that it knows (writeback cache). */
+  readonly keepsSizes: boolean;
+}
+
 export class Vfs {
   readonly #core: VfsCore;
   #isHandedOver = false;
+  #kernel: KernelAbilities | undefined;
   readonly names: Namespace;
   readonly renames: Rename;
   readonly directories: Directories;
@@ -41,6 +50,7 @@ export class Vfs {
     const { inodes, backing } = core;
     core.sync.setUsage({
       isOpen: (ino) => inodes.isOpen(ino),
+      holdsVersion: (ino) => inodes.isOpen(ino) || (this.#kernel?.keepsSizes === true && inodes.isInUse(ino)),
       hasWritableHandle: (ino) => inodes.hasWritableHandle(ino),
       isInUse: (ino) => inodes.isInUse(ino),
       isWrittenUnseen: (ino) => inodes.backed(ino) !== undefined && inodes.hasWritableHandle(ino),
@@ -66,9 +76,10 @@ export class Vfs {
     return this.#core.inodes;
   }
 
-  /** Who can have the kernel read and write files by itself, from the next open on; undefined: nobody. */
-  set backingPort(port: BackingPort | undefined) {
-    this.#core.backing.port = port;
+  /** Sets what the kernel can do by itself, from the next open on; undefined: nothing. */
+  set kernel(kernel: KernelAbilities | undefined) {
+    this.#kernel = kernel;
+    this.#core.backing.port = kernel?.backing;
   }
 
   /** How the kernel serves an open handle by itself; undefined: this process does. */

@@ -43,7 +43,7 @@ describe('handlers', () => {
     const on = bridge(world);
     const open = (nodeId: Ino) => ({ nodeId, flags: constants.O_RDONLY, killSuidgid: false });
     const flagsOf = (nodeId: Ino) => now(on.open(open(nodeId), contextOf())).flags;
-    assert.deepEqual([flagsOf(ino), flagsOf(ino)], [0, FOPEN.KEEP_CACHE]);
+    assert.deepEqual([flagsOf(ino), flagsOf(ino)], [FOPEN.NOFLUSH, FOPEN.KEEP_CACHE | FOPEN.NOFLUSH]);
     const dirFlags = () => now(on.opendir(open(dir), contextOf())).flags;
     assert.deepEqual([dirFlags(), dirFlags()], [FOPEN.CACHE_DIR, FOPEN.CACHE_DIR | FOPEN.KEEP_CACHE]);
   });
@@ -130,7 +130,7 @@ describe('handlers', () => {
     const on = bridge(world, { isStale: (ino: Ino) => ino === stale });
     const flags = (nodeId: number) =>
       now(on.open({ nodeId, flags: 0, killSuidgid: false }, contextOf())).flags;
-    assert.deepEqual([flags(stale), flags(good)], [0, FOPEN.KEEP_CACHE]);
+    assert.deepEqual([flags(stale), flags(good)], [FOPEN.NOFLUSH, FOPEN.KEEP_CACHE | FOPEN.NOFLUSH]);
     const dir = now(on.opendir({ nodeId: ROOT_INO, flags: 0, killSuidgid: false }, contextOf()));
     assert.equal(dir.flags, FOPEN.CACHE_DIR | FOPEN.KEEP_CACHE);
   });

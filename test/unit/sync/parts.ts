@@ -31,6 +31,7 @@ export class Parts {
   readonly unseen = new Map<Ino, 'untouched' | 'touched'>();
   readonly usage = {
     isOpen: (ino: Ino) => this.open.has(ino),
+    holdsVersion: (ino: Ino) => this.open.has(ino),
     hasWritableHandle: (ino: Ino) => this.writers.has(ino),
     isWrittenUnseen: (ino: Ino) => this.unseen.has(ino),
     observe: () => undefined,

@@ -72,7 +72,7 @@ export class World {
       clock: this.clock,
       options,
     });
-    if (this.#backed) vfs.backingPort = fakeBackingPort();
+    if (this.#backed) vfs.kernel = { backing: fakeBackingPort(), keepsSizes: false };
     engine.start();
     return { remote, engine, vfs };
   }

@@ -1,17 +1,27 @@
-/** Lets the kernel read and write files of the cache by itself, as far as it can: FUSE passthrough on a session. */
+/** What the kernel does by itself for the files of a session: passthrough to files of the cache, and writing back. */
 
 import type { Log } from '../base/index.js';
 import { errnoName, type FuseSession } from '../fuse/index.js';
-import type { BackingId, BackingPort } from '../vfs/index.js';
+import type { BackingId, BackingPort, KernelAbilities } from '../vfs/index.js';
 
-/** What the kernel reads ahead of a small file is one request. */
+/** What the kernel reads of a smaller file is one request, and it keeps it. */
 const LEAST_READ_BYTES = 128 * 1024;
+
+/** Looked up at each use: the kernel tells only with its first request. */
+export function kernelAbilities(session: FuseSession, log: Log): KernelAbilities {
+  return {
+    backing: backingPort(session, log),
+    get keepsSizes() {
+      return session.negotiated?.flags.has('WRITEBACK_CACHE') ?? false;
+    },
+  };
+}
 
 /**
  * After the first file that the kernel does not take, none is offered any more: it lacks a right (CAP_SYS_ADMIN), or the
  * file system of the cache is one that is stacked on another.
  */
-export function backingPort(session: FuseSession, log: Log): BackingPort {
+function backingPort(session: FuseSession, log: Log): BackingPort {
   let refused: number | undefined;
   return {
     leastReadBytes: LEAST_READ_BYTES,
