@@ -122,7 +122,12 @@ export function createBridge(options: BridgeOptions): FuseHandlers {
     flush: on('flush', (request, context) => vfs.files.flush(fh(request.fh), context)),
     fsync: on('fsync', (request) => vfs.files.fsync(fh(request.fh))),
     release: on('release', (request) => vfs.files.release(fh(request.fh))),
-    lseek: on('lseek', (request) => vfs.files.seek(fh(request.fh), request.offset, whenceOf(request.whence))),
+    lseek: on('lseek', (request) => {
+      // The kernel does not write back what it has before it asks, and holes in place of new data would be copied as such.
+      // It takes the whole file for data then.
+      if (vfs.kernel?.keepsSizes === true) throw new FuseError('ENOSYS');
+      return vfs.files.seek(fh(request.fh), request.offset, whenceOf(request.whence));
+    }),
     fallocate: on('fallocate', ({ fh: handle, mode, offset, length }, context) =>
       vfs.files.fallocate(fh(handle), mode, offset, length, context),
     ),

@@ -76,6 +76,10 @@ export class Vfs {
     return this.#core.inodes;
   }
 
+  get kernel(): KernelAbilities | undefined {
+    return this.#kernel;
+  }
+
   /** Sets what the kernel can do by itself, from the next open on; undefined: nothing. */
   set kernel(kernel: KernelAbilities | undefined) {
     this.#kernel = kernel;

@@ -14,7 +14,7 @@ import {
 import { describe, test } from 'node:test';
 import { waitUntil } from '../support/exec.js';
 import type { MountedDrive } from '../support/mount/index.js';
-import { type Bench, DRAIN_TIMEOUT_MS, DRIVERS, SKIP_MOUNT, startBench } from './setup.js';
+import { type Bench, DRAIN_TIMEOUT_MS, EVERY_WAY, SKIP_MOUNT, startBench } from './setup.js';
 
 const FRESH = ['--freshness', '1s'];
 const CONFLICT = /^file \(conflict \S.* \S+\)\.txt$/;
@@ -39,7 +39,7 @@ async function mountSees(
   await waitUntil(`the mount to show ${what} (${drive.path})`, condition, { intervalMs: 200 });
 }
 
-for (const driver of DRIVERS) {
+for (const driver of EVERY_WAY) {
   describe(`another client, driver ${driver}`, { skip: SKIP_MOUNT }, () => {
     test('both sides changed: the server’s version keeps the name, ours is kept beside it', async () => {
       await using bench = await startBench({

@@ -8,7 +8,7 @@ import { waitUntil } from '../support/exec.js';
 import { type MountedDrive, mountInfinimount } from '../support/mount/index.js';
 import type { FsxOptions } from './fsx-run.js';
 import { pattern } from './posix/context.js';
-import { DRIVERS, SKIP_MOUNT, startBench, TempDir, throughPort } from './setup.js';
+import { EVERY_WAY, SKIP_MOUNT, startBench, TempDir, throughPort } from './setup.js';
 
 const RUN = new URL('./fsx-run.ts', import.meta.url);
 const SEEDS = (process.env.FSX_SEEDS ?? '1,2').split(',').map(Number);
@@ -19,9 +19,9 @@ async function exercise(drive: MountedDrive, options: FsxOptions, initial: Uint8
   return Buffer.from(bytes as Uint8Array);
 }
 
-for (const driver of DRIVERS) {
+for (const driver of EVERY_WAY) {
   describe(`random work on one file, driver ${driver}`, { skip: SKIP_MOUNT }, () => {
-    const fallocates = driver === 'kernel';
+    const fallocates = driver !== 'fuse-native';
     for (const seed of driver === 'kernel' ? SEEDS : SEEDS.slice(0, 1)) {
       for (const maxBytes of [200_000, 3_000_000]) {
         test(`seed ${seed}, up to ${maxBytes} bytes`, async () => {

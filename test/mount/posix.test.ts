@@ -11,9 +11,9 @@ import { skipWithout } from '../support/exec.js';
 import { FsWorker, type MountedDrive, mountInfinimount } from '../support/mount/index.js';
 import { startApache } from '../support/servers/apache.js';
 import type { DavServer } from '../support/servers/server.js';
-import { DRIVER_DIFFERENCES, MOUNT_DIFFERENCES } from './posix/differences.js';
+import { DRIVER_DIFFERENCES, differencesOf, MOUNT_DIFFERENCES } from './posix/differences.js';
 import { POSIX_TABLE } from './posix/table.js';
-import { DRIVERS } from './setup.js';
+import { EVERY_WAY } from './setup.js';
 
 const TABLE = new URL('./posix/table.ts', import.meta.url);
 const CASE_TIMEOUT_MS = 30_000;
@@ -70,7 +70,7 @@ describe('POSIX table on the directory of POSIX_DIR', { skip: otherDirectory ===
   runInDirectory(otherDirectory);
 });
 
-for (const driver of DRIVERS) {
+for (const driver of EVERY_WAY) {
   describe(`POSIX table on the mount, driver ${driver}`, { skip: skipWithout('apache2', 'setpriv') }, () => {
     const worker = new FsWorker();
     let server: DavServer | undefined;
@@ -84,6 +84,6 @@ for (const driver of DRIVERS) {
       await drive?.[Symbol.asyncDispose]();
       await server?.stop();
     });
-    runTable(worker, () => drive?.path ?? '', { ...MOUNT_DIFFERENCES, ...DRIVER_DIFFERENCES[driver] });
+    runTable(worker, () => drive?.path ?? '', differencesOf(driver));
   });
 }

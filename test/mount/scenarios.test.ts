@@ -10,9 +10,9 @@ import { pattern } from './posix/context.js';
 import { ODD_NAMES } from './posix/directories.js';
 import {
   DRAIN_TIMEOUT_MS,
-  DRIVERS,
   diffTrees,
   ENV_GIT,
+  EVERY_WAY,
   packageTree,
   SKIP_MOUNT,
   startBench,
@@ -22,7 +22,7 @@ import {
 
 const LONG = { timeoutMs: 120_000 };
 
-for (const driver of DRIVERS) {
+for (const driver of EVERY_WAY) {
   describe(`programs on the mount, driver ${driver}`, { skip: SKIP_MOUNT }, () => {
     // More than a minute through libfuse, and nothing that the others do not do.
     if (driver === 'kernel') {
@@ -223,5 +223,5 @@ const makeFiles = (driver: Driver) => `
   mkdir "$1"; cd "$1"
   for d in $(seq 10); do
     mkdir d$d
-    for f in $(seq 20); do seq $((d * f * 7)) > d$d/f$f; touch -d "2020-01-$d 10:00:$((f + 10)).${driver === 'kernel' ? '123456789' : '123'}" d$d/f$f; done
+    for f in $(seq 20); do seq $((d * f * 7)) > d$d/f$f; touch -d "2020-01-$d 10:00:$((f + 10)).${driver === 'fuse-native' ? '123' : '123456789'}" d$d/f$f; done
   done`;

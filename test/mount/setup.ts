@@ -29,6 +29,14 @@ export const DRIVERS: readonly Driver[] = (['kernel', 'fuse-native'] as const).f
   (driver) => (process.env.TEST_DRIVER ?? driver) === driver && (driver === 'kernel' || hasFuseNative()),
 );
 
+/** {@link DRIVERS}, and the ways that an ordinary user, or an older kernel, has. */
+export const EVERY_WAY: readonly Driver[] = [
+  ...DRIVERS,
+  ...(['kernel-writeback', 'kernel-daemon'] as const).filter(
+    (driver) => (process.env.TEST_DRIVER ?? driver) === driver,
+  ),
+];
+
 function hasFuseNative(): boolean {
   if (process.env.CI === 'true') return true;
   try {

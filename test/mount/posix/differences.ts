@@ -25,9 +25,21 @@ export const MOUNT_DIFFERENCES: Readonly<Record<string, string>> = {
 const NO_RENAME_FLAGS = 'libfuse 2 knows no RENAME2: the kernel answers EINVAL to every flag';
 const MILLISECONDS = 'fuse-native keeps whole milliseconds since 1970';
 
+/** What differs with one driver. */
+export function differencesOf(driver: Driver): Readonly<Record<string, string>> {
+  const same = new Set(NO_DIFFERENCES[driver]);
+  const common = Object.entries(MOUNT_DIFFERENCES).filter(([name]) => !same.has(name));
+  return { ...Object.fromEntries(common), ...DRIVER_DIFFERENCES[driver] };
+}
+
+/** Those of {@link MOUNT_DIFFERENCES} that one driver does not have. */
+const NO_DIFFERENCES: Partial<Record<Driver, readonly string[]>> = {
+  // The kernel counts blocks itself until it has written them back.
+  'kernel-writeback': ['sparse: a hole takes no blocks'],
+};
+
 /** Those of one driver alone, besides {@link MOUNT_DIFFERENCES}. */
-export const DRIVER_DIFFERENCES: Readonly<Record<Driver, Readonly<Record<string, string>>>> = {
-  kernel: {},
+export const DRIVER_DIFFERENCES: Readonly<Partial<Record<Driver, Readonly<Record<string, string>>>>> = {
   'fuse-native': {
     'renameat2: NOREPLACE to a free name': NO_RENAME_FLAGS,
     'renameat2: EXCHANGE of two files': NO_RENAME_FLAGS,

@@ -20,8 +20,15 @@ export interface UserIds {
   readonly gid: number;
 }
 
-/** `--driver` of the command line. */
-export type Driver = 'kernel' | 'fuse-native';
+/** How a mount is served: by which driver, and where the kernel is not left to do what it does fastest, by whom. */
+export type Driver = 'kernel' | 'kernel-writeback' | 'kernel-daemon' | 'fuse-native';
+
+const DRIVER_ARGS: Readonly<Record<Driver, readonly string[]>> = {
+  kernel: ['--driver', 'kernel'],
+  'kernel-writeback': ['--kernel-io', 'writeback'],
+  'kernel-daemon': ['--kernel-io', 'daemon'],
+  'fuse-native': ['--driver', 'fuse-native'],
+};
 
 export interface MountOptions {
   readonly server: MountTarget;
@@ -158,7 +165,7 @@ export async function mountInfinimount(options: MountOptions): Promise<MountedDr
         ...INFINIMOUNT,
         ...['mount', options.server.url, mountPoint, '--user', options.server.user],
         ...['--password-file', passwordFile, '--cache-dir', cacheDir],
-        ...(options.driver === undefined ? [] : ['--driver', options.driver]),
+        ...(options.driver === undefined ? [] : DRIVER_ARGS[options.driver]),
         ...(options.args ?? []),
       ],
       mountPoint,
