@@ -14,6 +14,7 @@ export type RequestFault =
   | 'browser'
   | 'another-user'
   | 'too-many-listeners'
+  | 'too-many-connections'
   | 'closing'
   | 'unexpected';
 
@@ -27,6 +28,7 @@ const STATUS_OF: Readonly<Record<RequestFault, number>> = {
   browser: 403,
   'another-user': 403,
   'too-many-listeners': 503,
+  'too-many-connections': 503,
   closing: 503,
   unexpected: 500,
 };

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import type * as z from 'zod';
 import { type Clock, type Log, sleep } from '../base/index.js';
 import { EventStream } from './event-stream.js';
-import { openPeerUid, type PeerUid } from './peer.js';
+import { openPeers, type Peers } from './peer.js';
 import { makeProblem, RequestError } from './problems.js';
 import { requestOf } from './request.js';
 import { findRoute, type RouteMatch } from './route-table.js';
@@ -17,6 +17,7 @@ import type { CallContext, ControlService, Subscribe, TextAnswer } from './servi
 import { claimSocketPlace, type SocketPlace } from './socket-place.js';
 
 export interface ControlLimits {
+  /** That are served at the same time. */
   readonly maxConnections: number;
   readonly maxBodyBytes: number;
   /** From the first byte, or the connection, to the end of the headers. */
@@ -57,19 +58,30 @@ export interface ControlServer {
 }
 
 const PROBLEM_TYPE = 'application/problem+json';
+/**
+ * Connections that the kernel lets wait to be accepted; it cuts this to its own limit (net.core.somaxconn). Beyond it
+ * connect(2) fails at once with EAGAIN, so that a program which connects without end locks everybody else out.
+ */
+const BACKLOG = 4096;
+/** Connections that are being refused; beyond these they are closed without a word. */
+const MAX_REFUSALS = 64;
+/** A connection without a request makes room for another one after this long. */
+const IDLE_GRACE_MS = 1_000;
 /** How often Node looks for connections past their time limits. */
 const CHECK_EVERY_MS = 2_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 /** For a refused client to read why. */
 const REFUSAL_LINGER_MS = 1_000;
+/** The same where others wait for the place. */
+const CROWD_LINGER_MS = 100;
 /** For requests under way at the end. */
 const CLOSE_GRACE_MS = 2_000;
 
 /** Listens; rejects with `UserError` 'control-socket' where that cannot be. */
 export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
-  const peerUid = await openPeerUid();
+  const peers = await openPeers();
   const place = await claimSocketPlace(options.path);
-  const server = new RunningServer(options, place, peerUid);
+  const server = new RunningServer(options, place, peers);
   try {
     await server.listen();
   } catch (error) {
@@ -83,20 +95,23 @@ class RunningServer implements ControlServer {
   readonly #options: ControlServerOptions;
   readonly #limits: ControlLimits;
   readonly #place: SocketPlace;
-  readonly #peerUid: PeerUid;
+  readonly #peers: Peers;
   readonly #http: Server;
   readonly #closing = new AbortController();
-  readonly #refused = new WeakSet<Socket>();
+  readonly #admitted = new Set<Socket>();
+  readonly #refused = new Set<Socket>();
+  /** Those without a whole request so far, with the time when they came, the eldest first. */
+  readonly #idle = new Map<Socket, number>();
   readonly #streams = new Set<EventStream>();
   /** Requests under way. */
   readonly #active = new Set<Promise<void>>();
   readonly #allowedUids: ReadonlySet<number>;
 
-  constructor(options: ControlServerOptions, place: SocketPlace, peerUid: PeerUid) {
+  constructor(options: ControlServerOptions, place: SocketPlace, peers: Peers) {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#place = place;
-    this.#peerUid = peerUid;
+    this.#peers = peers;
     this.#allowedUids = new Set([0, process.geteuid?.() ?? 0]);
     const { headersTimeoutMs, requestTimeoutMs, maxConnections } = this.#limits;
     this.#http = createServer(
@@ -116,9 +131,16 @@ class RunningServer implements ControlServer {
         this.#active.add(serving);
       },
     );
-    this.#http.maxConnections = maxConnections;
-    // Before Node's own listener, so that nothing of a stranger's is served.
-    this.#http.prependListener('connection', (socket) => this.#admit(socket));
+    this.#http.maxConnections = maxConnections + MAX_REFUSALS;
+    // What one connection can ask for is bounded, and who asks has its answer.
+    this.#http.maxRequestsPerSocket = 1;
+    // In the place of Node's own listeners, so that nothing is spent on those who are not served.
+    const serveHttp = this.#http.listeners('connection');
+    this.#http.removeAllListeners('connection');
+    this.#http.on('connection', (socket: Socket) => {
+      if (!this.#admit(socket)) return;
+      for (const listener of serveHttp) listener.call(this.#http, socket);
+    });
     this.#http.on('clientError', (error, socket) => refuseGarbage(error, socket as Socket));
   }
 
@@ -129,7 +151,7 @@ class RunningServer implements ControlServer {
   async listen(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#http.once('error', reject);
-      this.#http.listen(this.path, () => {
+      this.#http.listen({ path: this.path, backlog: BACKLOG }, () => {
         this.#http.removeListener('error', reject);
         resolve();
       });
@@ -148,28 +170,77 @@ class RunningServer implements ControlServer {
     // Work is told to stop by its signal; what ends the daemon by being done gets its answer out.
     await Promise.race([Promise.all(this.#active), sleep(this.#options.clock, CLOSE_GRACE_MS)]);
     // Answers are short and written at once; what is left is idle or does not read.
-    setImmediate(() => this.#http.closeAllConnections());
+    setImmediate(() => {
+      this.#http.closeAllConnections();
+      for (const socket of this.#refused) socket.destroy();
+    });
     await closed;
     await this.#place.release();
   }
 
-  #admit(socket: Socket): void {
-    const uid = this.#peerUid(socket);
-    if (uid !== undefined && this.#allowedUids.has(uid)) return;
+  /** Whether a connection may ask for something; the others are ended here. */
+  #admit(socket: Socket): boolean {
+    // Before anything else: under an attack these are most.
+    if (this.#peers.isGone(socket)) {
+      socket.destroy();
+      return false;
+    }
+    const uid = this.#peers.uidOf(socket);
+    if (uid === undefined || !this.#allowedUids.has(uid)) {
+      this.#options.log.warn({ uid }, 'a control connection of another user was refused');
+      this.#refuse(
+        socket,
+        new RequestError('another-user', 'This mount is controlled by its user and root only'),
+        REFUSAL_LINGER_MS,
+      );
+      return false;
+    }
+    const { maxConnections } = this.#limits;
+    if (this.#admitted.size >= maxConnections && !this.#makeRoom()) {
+      const busy = `There are ${maxConnections} connections already`;
+      this.#refuse(
+        socket,
+        new RequestError('too-many-connections', busy, { advice: 'Try again in a moment.' }),
+        CROWD_LINGER_MS,
+      );
+      return false;
+    }
+    this.#admitted.add(socket);
+    this.#idle.set(socket, this.#options.clock.nowMs());
+    socket.on('close', () => this.#forget(socket));
+    return true;
+  }
+
+  /** Ends the connection that has been silent for longest, if that is long enough. */
+  #makeRoom(): boolean {
+    const [eldest] = this.#idle;
+    if (eldest === undefined) return false;
+    const [socket, sinceMs] = eldest;
+    if (this.#options.clock.nowMs() - sinceMs < IDLE_GRACE_MS) return false;
+    this.#forget(socket);
+    socket.destroy();
+    return true;
+  }
+
+  #forget(socket: Socket): void {
+    this.#admitted.delete(socket);
+    this.#idle.delete(socket);
+  }
+
+  #refuse(socket: Socket, { problem }: RequestError, lingerMs: number): void {
     this.#refused.add(socket);
-    this.#options.log.warn({ uid }, 'a control connection of another user was refused');
-    const { problem } = new RequestError(
-      'another-user',
-      'This mount is controlled by its user and root only',
-    );
+    // Nobody else hears of its errors.
+    socket.on('error', () => undefined);
     socket.end(rawAnswer(problem));
     // At once, a client that is still writing would see its write fail rather than why.
-    const timer = this.#options.clock.after(REFUSAL_LINGER_MS, () => socket.destroy());
-    socket.on('close', () => timer.cancel());
+    const timer = this.#options.clock.after(lingerMs, () => socket.destroy());
+    socket.on('close', () => {
+      this.#refused.delete(socket);
+      timer.cancel();
+    });
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (this.#refused.has(request.socket)) return;
     const gone = new AbortController();
     response.on('close', () => {
       if (!response.writableFinished) gone.abort(new DOMException('The client went away', 'AbortError'));
@@ -183,6 +254,7 @@ class RunningServer implements ControlServer {
       }
       const match = findRoute(request.method ?? '', request.url ?? '');
       const input = await requestOf(request, match, this.#limits.maxBodyBytes);
+      this.#idle.delete(request.socket);
       await this.#dispatch(match, input, response, signal);
     } catch (error) {
       if (gone.signal.aborted) return;

@@ -33,7 +33,7 @@ async function killOften(
     await delay(300 + random.below(2_200));
     await kill();
     const before = served();
-    if (random.chance(0.5)) await waitUntil('the next daemon', () => served() > before || program.hasEnded);
+    if (count % 2 === 0) await waitUntil('the next daemon', () => served() > before || program.hasEnded);
   }
 }
 
@@ -46,7 +46,6 @@ describe('a mount that outlives its daemon', { skip: SKIP_MOUNT }, () => {
     await killOften(program, { kill: () => mount.killDaemon(), served: () => mount.takeovers });
     const report = await program.end();
     assert.ok(mount.takeovers > 5, `only ${mount.takeovers} daemons took over: nothing was tested`);
-    assert.ok(report.rounds > 20, `only ${report.rounds} rounds`);
     await scene.serverHas(report);
     await mount.unmount();
     assert.equal(existsSync(scene.temp.at('cache', 'session.json')), false);
