@@ -190,6 +190,8 @@ export const unmountRequest = z.strictObject({
   /** Detach from programs that use the mount still. */
   lazy: z.boolean().default(false),
 });
+/** The versions before and after; the daemon goes on to the latter once it has answered. */
+export const upgrading = z.object({ from: z.string(), to: z.string() });
 export const unmounting = z.object({ pending: count });
 export const nothing = z.strictObject({});
 /** Done, and there is nothing to tell of it. */

@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type * as z from 'zod';
-import { type Clock, type Log, sleep } from '../base/index.js';
+import { type Clock, type Log, sleep, type Timer } from '../base/index.js';
 import { EventStream } from './event-stream.js';
 import { openPeers, type Peers } from './peer.js';
 import { makeProblem, RequestError } from './problems.js';
@@ -100,8 +100,10 @@ class RunningServer implements ControlServer {
   readonly #closing = new AbortController();
   readonly #admitted = new Set<Socket>();
   readonly #refused = new Set<Socket>();
-  /** Those without a whole request so far, with the time when they came, the eldest first. */
-  readonly #idle = new Map<Socket, number>();
+  /** Those without a whole request so far. */
+  readonly #asking = new Map<Socket, Timer>();
+  /** Of these, those that had time for one; the eldest first. */
+  readonly #silent = new Set<Socket>();
   readonly #streams = new Set<EventStream>();
   /** Requests under way. */
   readonly #active = new Set<Promise<void>>();
@@ -206,25 +208,35 @@ class RunningServer implements ControlServer {
       return false;
     }
     this.#admitted.add(socket);
-    this.#idle.set(socket, this.#options.clock.nowMs());
+    // On a machine that is busy the time may be over with the request here, and unread: it is read before the immediate.
+    const timer = this.#options.clock.after(IDLE_GRACE_MS, () =>
+      setImmediate(() => {
+        if (this.#asking.has(socket)) this.#silent.add(socket);
+      }),
+    );
+    this.#asking.set(socket, timer);
     socket.on('close', () => this.#forget(socket));
     return true;
   }
 
-  /** Ends the connection that has been silent for longest, if that is long enough. */
+  /** Ends the connection that has been silent for longest, if there is one. */
   #makeRoom(): boolean {
-    const [eldest] = this.#idle;
+    const [eldest] = this.#silent;
     if (eldest === undefined) return false;
-    const [socket, sinceMs] = eldest;
-    if (this.#options.clock.nowMs() - sinceMs < IDLE_GRACE_MS) return false;
-    this.#forget(socket);
-    socket.destroy();
+    this.#forget(eldest);
+    eldest.destroy();
     return true;
   }
 
   #forget(socket: Socket): void {
     this.#admitted.delete(socket);
-    this.#idle.delete(socket);
+    this.#hasAsked(socket);
+  }
+
+  #hasAsked(socket: Socket): void {
+    this.#asking.get(socket)?.cancel();
+    this.#asking.delete(socket);
+    this.#silent.delete(socket);
   }
 
   #refuse(socket: Socket, { problem }: RequestError, lingerMs: number): void {
@@ -254,7 +266,7 @@ class RunningServer implements ControlServer {
       }
       const match = findRoute(request.method ?? '', request.url ?? '');
       const input = await requestOf(request, match, this.#limits.maxBodyBytes);
-      this.#idle.delete(request.socket);
+      this.#hasAsked(request.socket);
       await this.#dispatch(match, input, response, signal);
     } catch (error) {
       if (gone.signal.aborted) return;

@@ -2,7 +2,7 @@
 
 import type { Clock, Ino, Interruptible, Log, Ns } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
-import { isRemoteError, type Quota, type RemoteStore } from '../remote/index.js';
+import { isRemoteError, type Quota, type RemoteError, type RemoteStore } from '../remote/index.js';
 import type { StateStore } from '../state/index.js';
 import type { Invalidation, Sync, Usage } from './api.js';
 import { CacheControl } from './cache-control.js';
@@ -310,6 +310,11 @@ export class SyncEngine implements Sync, SyncControl {
   reachable(): void {
     this.#connectivity.succeeded();
     this.#executor.retryNow();
+  }
+
+  /** A request that was made outside the engine found the server unusable: its own need not find that out. */
+  failed(error: RemoteError): void {
+    this.#connectivity.failed(error);
   }
 
   /** Something was put right, such as the password: what waits for the server is tried now. */

@@ -98,7 +98,7 @@ describe('the keeper of a mount', { skip: SKIP_MOUNT }, () => {
     await delay(300);
     process.kill(pid, 'SIGUSR2');
     await waitUntil('the new program', () => mount.takeovers === 1);
-    assert.deepEqual(mount.daemons(), [pid]);
+    assert.deepEqual(mount.daemons(), [pid], mount.log);
     await waitUntil(
       'a new keeper alone',
       () => mount.keepers().length === 1 && !mount.keepers().includes(keeper),
