@@ -5,7 +5,7 @@ import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { EXIT_CODES } from '../../src/cli/exit-codes.js';
-import { Scene } from '../mount/outlive-scene.js';
+import { Scene, WAITING_LIMIT_MS } from '../mount/outlive-scene.js';
 import { DRIVERS, PROJECT, SKIP_MOUNT } from '../mount/setup.js';
 import { type RunResult, run, waitUntil } from '../support/exec.js';
 import { INFINIMOUNT } from '../support/mount/index.js';
@@ -55,6 +55,7 @@ describe('an upgrade of a mount that runs', { skip: SKIP_MOUNT, timeout: 300_000
     const go = scene.temp.at('go');
     const appending = scene.sh(
       `exec 3>a; echo one >&3; : > started; while [ ! -e ${go} ]; do sleep 0.05; done; echo two >&3`,
+      WAITING_LIMIT_MS,
     );
     await waitUntil('the program to have begun', async () => (await scene.sh('ls')).includes('started'));
 

@@ -18,6 +18,8 @@ const PROGRAM = fileURLToPath(new URL('./outlive-program.ts', import.meta.url));
 const PROGRAM_END_MS = 120_000;
 /** A call on the mount that takes longer counts as hanging. */
 export const CALL_LIMIT_MS = 20_000;
+/** For a program that itself waits for the test. */
+export const WAITING_LIMIT_MS = 120_000;
 
 export interface Report {
   readonly rounds: number;
@@ -115,9 +117,9 @@ export class Scene {
   }
 
   /** Runs `sh -eu` on the mount, with a time limit. */
-  async sh(script: string): Promise<string> {
+  async sh(script: string, timeoutMs = CALL_LIMIT_MS): Promise<string> {
     const done = await run(['sh', '-euc', `cd "$1"; ${script}`, 'sh', this.mountPoint], {
-      timeoutMs: CALL_LIMIT_MS,
+      timeoutMs,
     });
     assert.equal(done.code, 0, `${script}: ${done.stderr}${done.timedOut ? 'ran out of time' : ''}`);
     return done.stdout;
