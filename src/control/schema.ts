@@ -55,7 +55,15 @@ export const status = z.object({
     sinceMs: timeMs,
   }),
   paused: z.boolean(),
-  queue: z.object({ pending: count, running: count, failing: count, bytes: bytes, bytesDone: bytes }),
+  queue: z.object({
+    pending: count,
+    running: count,
+    failing: count,
+    bytes: bytes,
+    bytesDone: bytes,
+    /** Why uploads wait for room on the server; absent while none does. */
+    full: z.string().optional(),
+  }),
   rates: z.object({
     upBytesPerSecond: z.number().nonnegative(),
     downBytesPerSecond: z.number().nonnegative(),

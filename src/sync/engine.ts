@@ -199,6 +199,7 @@ export class SyncEngine implements Sync, SyncControl {
     this.#refresher.close();
     this.#siblings.close();
     this.#fetcher.close();
+    this.#sessions.close();
     await this.#executor.close();
   }
 
