@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createParser } from 'eventsource-parser';
 import { quote, systemErrorCode } from '../base/index.js';
 import { ControlError } from './errors.js';
-import type { RequestFault } from './problems.js';
+import { PROBLEM_TYPE, type RequestFault } from './problems.js';
 import { type RouteAnswer, type RouteInput, type RouteName, routeOf } from './routes.js';
 import { type ControlEvent, event as eventSchema, problem as problemSchema } from './schema.js';
 
@@ -37,7 +37,6 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const MAX_EVENT_CHARS = 1024 * 1024;
 const CROWDED: RequestFault = 'too-many-connections';
 const JSON_TYPE = 'application/json';
-const PROBLEM_TYPE = 'application/problem+json';
 const EVENTS_TYPE = 'text/event-stream';
 
 export class ControlClient {

@@ -6,10 +6,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type * as z from 'zod';
-import { type Clock, type Log, sleep, type Timer } from '../base/index.js';
+import { type Clock, type Log, sleep } from '../base/index.js';
+import { Admission } from './admission.js';
 import { EventStream } from './event-stream.js';
 import { openPeers, type Peers } from './peer.js';
-import { makeProblem, RequestError } from './problems.js';
+import { makeProblem, PROBLEM_TYPE, RequestError, rawAnswer } from './problems.js';
 import { requestOf } from './request.js';
 import { findRoute, type RouteMatch } from './route-table.js';
 import type { Problem } from './schema.js';
@@ -57,23 +58,14 @@ export interface ControlServer {
   close(): Promise<void>;
 }
 
-const PROBLEM_TYPE = 'application/problem+json';
 /**
  * Connections that the kernel lets wait to be accepted; it cuts this to its own limit (net.core.somaxconn). Beyond it
  * connect(2) fails at once with EAGAIN, so that a program which connects without end locks everybody else out.
  */
 const BACKLOG = 4096;
-/** Connections that are being refused; beyond these they are closed without a word. */
-const MAX_REFUSALS = 64;
-/** A connection without a request makes room for another one after this long. */
-const IDLE_GRACE_MS = 1_000;
 /** How often Node looks for connections past their time limits. */
 const CHECK_EVERY_MS = 2_000;
 const MAX_HEADER_BYTES = 16 * 1024;
-/** For a refused client to read why. */
-const REFUSAL_LINGER_MS = 1_000;
-/** The same where others wait for the place. */
-const CROWD_LINGER_MS = 100;
 /** For requests under way at the end. */
 const CLOSE_GRACE_MS = 2_000;
 
@@ -95,27 +87,19 @@ class RunningServer implements ControlServer {
   readonly #options: ControlServerOptions;
   readonly #limits: ControlLimits;
   readonly #place: SocketPlace;
-  readonly #peers: Peers;
+  readonly #admission: Admission;
   readonly #http: Server;
   readonly #closing = new AbortController();
-  readonly #admitted = new Set<Socket>();
-  readonly #refused = new Set<Socket>();
-  /** Those without a whole request so far. */
-  readonly #asking = new Map<Socket, Timer>();
-  /** Of these, those that had time for one; the eldest first. */
-  readonly #silent = new Set<Socket>();
   readonly #streams = new Set<EventStream>();
   /** Requests under way. */
   readonly #active = new Set<Promise<void>>();
-  readonly #allowedUids: ReadonlySet<number>;
 
   constructor(options: ControlServerOptions, place: SocketPlace, peers: Peers) {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#place = place;
-    this.#peers = peers;
-    this.#allowedUids = new Set([0, process.geteuid?.() ?? 0]);
-    const { headersTimeoutMs, requestTimeoutMs, maxConnections } = this.#limits;
+    this.#admission = new Admission({ ...options, peers, maxConnections: this.#limits.maxConnections });
+    const { headersTimeoutMs, requestTimeoutMs } = this.#limits;
     this.#http = createServer(
       {
         headersTimeout: headersTimeoutMs,
@@ -133,14 +117,14 @@ class RunningServer implements ControlServer {
         this.#active.add(serving);
       },
     );
-    this.#http.maxConnections = maxConnections + MAX_REFUSALS;
+    this.#http.maxConnections = this.#admission.mostSockets;
     // What one connection can ask for is bounded, and who asks has its answer.
     this.#http.maxRequestsPerSocket = 1;
     // In the place of Node's own listeners, so that nothing is spent on those who are not served.
     const serveHttp = this.#http.listeners('connection');
     this.#http.removeAllListeners('connection');
     this.#http.on('connection', (socket: Socket) => {
-      if (!this.#admit(socket)) return;
+      if (!this.#admission.admit(socket)) return;
       for (const listener of serveHttp) listener.call(this.#http, socket);
     });
     this.#http.on('clientError', (error, socket) => refuseGarbage(error, socket as Socket));
@@ -174,82 +158,10 @@ class RunningServer implements ControlServer {
     // Answers are short and written at once; what is left is idle or does not read.
     setImmediate(() => {
       this.#http.closeAllConnections();
-      for (const socket of this.#refused) socket.destroy();
+      this.#admission.close();
     });
     await closed;
     await this.#place.release();
-  }
-
-  /** Whether a connection may ask for something; the others are ended here. */
-  #admit(socket: Socket): boolean {
-    // Before anything else: under an attack these are most.
-    if (this.#peers.isGone(socket)) {
-      socket.destroy();
-      return false;
-    }
-    const uid = this.#peers.uidOf(socket);
-    if (uid === undefined || !this.#allowedUids.has(uid)) {
-      this.#options.log.warn({ uid }, 'a control connection of another user was refused');
-      this.#refuse(
-        socket,
-        new RequestError('another-user', 'This mount is controlled by its user and root only'),
-        REFUSAL_LINGER_MS,
-      );
-      return false;
-    }
-    const { maxConnections } = this.#limits;
-    if (this.#admitted.size >= maxConnections && !this.#makeRoom()) {
-      const busy = `There are ${maxConnections} connections already`;
-      this.#refuse(
-        socket,
-        new RequestError('too-many-connections', busy, { advice: 'Try again in a moment.' }),
-        CROWD_LINGER_MS,
-      );
-      return false;
-    }
-    this.#admitted.add(socket);
-    // On a machine that is busy the time may be over with the request here, and unread: it is read before the immediate.
-    const timer = this.#options.clock.after(IDLE_GRACE_MS, () =>
-      setImmediate(() => {
-        if (this.#asking.has(socket)) this.#silent.add(socket);
-      }),
-    );
-    this.#asking.set(socket, timer);
-    socket.on('close', () => this.#forget(socket));
-    return true;
-  }
-
-  /** Ends the connection that has been silent for longest, if there is one. */
-  #makeRoom(): boolean {
-    const [eldest] = this.#silent;
-    if (eldest === undefined) return false;
-    this.#forget(eldest);
-    eldest.destroy();
-    return true;
-  }
-
-  #forget(socket: Socket): void {
-    this.#admitted.delete(socket);
-    this.#hasAsked(socket);
-  }
-
-  #hasAsked(socket: Socket): void {
-    this.#asking.get(socket)?.cancel();
-    this.#asking.delete(socket);
-    this.#silent.delete(socket);
-  }
-
-  #refuse(socket: Socket, { problem }: RequestError, lingerMs: number): void {
-    this.#refused.add(socket);
-    // Nobody else hears of its errors.
-    socket.on('error', () => undefined);
-    socket.end(rawAnswer(problem));
-    // At once, a client that is still writing would see its write fail rather than why.
-    const timer = this.#options.clock.after(lingerMs, () => socket.destroy());
-    socket.on('close', () => {
-      this.#refused.delete(socket);
-      timer.cancel();
-    });
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -266,7 +178,7 @@ class RunningServer implements ControlServer {
       }
       const match = findRoute(request.method ?? '', request.url ?? '');
       const input = await requestOf(request, match, this.#limits.maxBodyBytes);
-      this.#hasAsked(request.socket);
+      this.#admission.hasAsked(request.socket);
       await this.#dispatch(match, input, response, signal);
     } catch (error) {
       if (gone.signal.aborted) return;
@@ -408,16 +320,4 @@ function refuseGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
         : [400, 'This is no HTTP request'];
   const answer = rawAnswer(makeProblem({ status, code: 'bad-request', detail }));
   socket.end(answer, () => socket.destroy());
-}
-
-function rawAnswer(problem: Problem): string {
-  const body = JSON.stringify(problem);
-  return [
-    `HTTP/1.1 ${problem.status} ${problem.title}`,
-    `content-type: ${PROBLEM_TYPE}`,
-    `content-length: ${Buffer.byteLength(body)}`,
-    'connection: close',
-    '',
-    body,
-  ].join('\r\n');
 }

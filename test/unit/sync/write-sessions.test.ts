@@ -160,7 +160,7 @@ describe('commitWrite', () => {
     parts.sessions.commitWrite(ino, { size: 7, ...TIMES }, false);
     parts.sessions.close();
     assert.equal(file().writing, true);
-    parts.state.close();
+    await parts.state.close();
     await parts.clock.advance(60_000);
   });
 
