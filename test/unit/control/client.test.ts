@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { lstatSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { connect, createServer as createRawServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -71,10 +71,11 @@ test('where nobody listens there is no daemon', async () => {
     );
     // A socket whose daemon died.
     const dead = createRawServer();
-    await new Promise<void>((resolve) => dead.listen(socketPath, resolve));
-    // Closing would remove the socket; the descriptor alone goes, as with a daemon that is killed.
-    const handle: unknown = Reflect.get(dead, '_handle');
-    (handle as { close(): void }).close();
+    await new Promise<void>((resolve) => dead.listen(`${socketPath}.new`, resolve));
+    // Closing removes the socket under its first name.
+    renameSync(`${socketPath}.new`, socketPath);
+    await new Promise((resolve) => dead.close(resolve));
+    assert.ok(lstatSync(socketPath).isSocket());
     await assert.rejects(client.call('status', {}), code('no-daemon'));
   } finally {
     rmSync(dir, { recursive: true });
