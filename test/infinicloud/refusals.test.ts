@@ -265,7 +265,7 @@ describe('refusals', { skip: SKIP_CLOUD }, () => {
         const { code, stdout, stderr } = await home.flush(drive, ['--if-possible', '--json']);
         assert.match(
           stderr,
-          /^infinimount: the server is full: .*\ninfinimount: Cannot send [^\n]*, which is full\n$/s,
+          /^infinimount: the server is full: .*\ninfinimount: Cannot send [^\n]*, which is full\.\n$/s,
         );
         assert.deepEqual(JSON.parse(stdout), { pending: 1, waitsFor: 'full' });
         assert.equal(code, EXIT_CODES.serverFull.code);

@@ -74,7 +74,7 @@ export function waitReason({
   if (queue.full !== undefined) {
     return {
       key: 'full',
-      text: `the server is full: ${queue.full}; waiting for room there, so delete something or enlarge the account`,
+      text: `the server is full: ${queue.full}; waiting until there is room`,
     };
   }
   if (queue.failing === 0) return undefined;
