@@ -22,8 +22,8 @@ export interface SurvivingSpec {
   readonly gid?: number;
 }
 
-const READY_TIMEOUT_MS = 30_000;
-const END_TIMEOUT_MS = 30_000;
+const READY_TIMEOUT_MS = 90_000;
+const END_TIMEOUT_MS = 90_000;
 /** Processes are killed again and again, since one may just be starting another. */
 const KILL_ROUNDS = 50;
 const KILL_PAUSE_MS = 20;
