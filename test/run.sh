@@ -14,4 +14,5 @@ if [ "${#files[@]}" = 0 ]; then
   echo "There is no test in: $*" >&2
   exit 1
 fi
-exec node --import tsx --test --test-reporter=spec --test-concurrency=2 --test-timeout=300000 "${files[@]}"
+# The limit is for each test and for each file as a whole: on a busy machine a file of mounts needs minutes.
+exec node --import tsx --import ./test/setup/plain-assert.ts --test --test-reporter=spec --test-concurrency=2 --test-timeout=900000 "${files[@]}"

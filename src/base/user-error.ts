@@ -24,6 +24,7 @@ export type UserErrorCode =
   | 'redirect-refused'
   /** The server answers, but not as it should at the moment: 5xx, throttled, too slow. */
   | 'server-trouble'
+  | 'server-full'
   | 'mount-point-missing'
   | 'mount-point-not-directory'
   | 'mount-point-occupied'

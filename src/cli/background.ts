@@ -26,7 +26,12 @@ const LOG_DIR_MODE = 0o700;
 
 const fromMount = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ask'), question: z.string() }),
-  z.object({ kind: z.literal('ready'), url: z.string(), mountPoint: z.string() }),
+  z.object({
+    kind: z.literal('ready'),
+    url: z.string(),
+    mountPoint: z.string(),
+    warning: z.string().optional(),
+  }),
   z.object({ kind: z.literal('failed'), message: z.string(), exitCode: z.int() }),
 ]);
 type FromMount = z.infer<typeof fromMount>;
@@ -87,6 +92,7 @@ export async function runInBackground(
       child.disconnect();
       child.unref();
       say(readyLine(said));
+      if (said.warning !== undefined) complain(said.warning);
       complain(`in the background, process ${child.pid}; its log is ${quote(logFile)}`);
       return EXIT_CODES.ok.code;
     case 'failed':
@@ -151,8 +157,8 @@ export function startedBy(): Starter | undefined {
   };
   return {
     askPassword: mark === SOMEONE ? (question) => ask(tell, question) : undefined,
-    ready: ({ url, mountPoint }) => {
-      tell({ kind: 'ready', url, mountPoint });
+    ready: (ready) => {
+      tell({ kind: 'ready', ...ready });
     },
     failed: (error) => {
       const isForeseen = error instanceof UserError;

@@ -6,6 +6,7 @@
 import type { Argv, Options } from 'yargs';
 import { FLAG_NAMES, type OptionName, optionSpec } from '../config/index.js';
 import { type ParsedArguments, requireKnown } from './arguments.js';
+import { changeLegend, changeTag } from './option-change.js';
 
 /** In the order of the help. */
 export const COMMAND_GROUPS = ['Mount', 'Watching', 'Files and cache', 'Account', 'This machine'] as const;
@@ -47,22 +48,26 @@ export const JSON_OPTION = { json: { type: 'boolean', describe: 'Print JSON' } }
 /** Every option of the table that has a flag. */
 export const ALL_TABLE_OPTIONS = FLAG_NAMES;
 
+export const ENVIRONMENT_HINT =
+  'Every option can be set in the environment too: INFINIMOUNT_CACHE_DIR for --cache-dir.';
+
 /** Gives yargs the options and words of a command. */
 export function declare(command: Command, to: Argv): Argv {
   to.usage(`$0 ${command.name} ${command.usage}`.trimEnd());
   for (const { name, help } of command.words) to.positional(name, { type: 'string', describe: help });
   to.options(command.options);
   for (const name of command.tableOptions ?? []) addTableOption(to, name);
+  if (command.tableOptions !== undefined) to.epilogue(`${changeLegend()}\n\n${ENVIRONMENT_HINT}`);
   return to;
 }
 
 function addTableOption(to: Argv, name: OptionName): void {
-  const { group, help, choices, metavar, defaultText, defaultHelp } = optionSpec(name);
+  const { group, help, choices, metavar, defaultText, defaultHelp, applies } = optionSpec(name);
   const shownDefault = defaultHelp ?? (metavar === undefined ? undefined : defaultText);
   to.option(name, {
     group: `${group}:`,
     type: metavar === undefined ? 'boolean' : 'string',
-    describe: choices === undefined ? help : `${help} [${choices.join('|')}]`,
+    describe: `${choices === undefined ? help : `${help} [${choices.join('|')}]`} ${changeTag(applies)}`,
     ...(shownDefault === undefined ? {} : { defaultDescription: shownDefault }),
   });
 }

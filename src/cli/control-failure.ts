@@ -18,6 +18,13 @@ export function controlUserError(error: ControlError, mount: string): UserError 
         undefined,
         options,
       );
+    case 'busy':
+      return new UserError(
+        'not-answering',
+        `Cannot talk to ${mount}: ${withoutStop(error.message)}`,
+        'Some program asks it without end: end that, then try again.',
+        options,
+      );
     case 'timeout':
       return new UserError(
         'not-answering',

@@ -60,6 +60,7 @@ export const EXIT_CODES = {
     code: 79,
     meaning: 'The daemon of a mount died again and again; the mount was released',
   },
+  serverFull: { code: 80, meaning: 'flush --if-possible: the server has no room for what is waiting' },
 } as const satisfies Record<string, { readonly code: number; readonly meaning: string }>;
 
 type ExitName = keyof typeof EXIT_CODES;
@@ -79,6 +80,7 @@ const EXIT_OF_ERROR: Readonly<Record<UserErrorCode, ExitName>> = {
   'not-webdav': 'protocol',
   'redirect-refused': 'protocol',
   'server-trouble': 'serverTrouble',
+  'server-full': 'serverFull',
   'mount-point-missing': 'mountPoint',
   'mount-point-not-directory': 'mountPoint',
   'mount-point-occupied': 'mountPoint',

@@ -3,7 +3,7 @@
 import yargs, { type Argv } from 'yargs';
 import { productVersion, quote, UserError } from '../base/index.js';
 import { nearest } from '../config/index.js';
-import { declare, execute, patternOf } from './command.js';
+import { declare, ENVIRONMENT_HINT, execute, patternOf } from './command.js';
 import { COMMANDS, commandNamed } from './command-table.js';
 import { COMPLETION_OPTION, completionsOf } from './completion.js';
 import { EXIT_CODES } from './exit-codes.js';
@@ -64,7 +64,7 @@ function commandLine(finishWith: (code: number) => void): Argv {
     })
     .alias('help', 'h')
     .version(productVersion())
-    .epilogue('Every option can be set in the environment too: INFINIMOUNT_CACHE_DIR for --cache-dir.')
+    .epilogue(ENVIRONMENT_HINT)
     .wrap(helpWidth())
     .exitProcess(false)
     .fail((message, error) => {

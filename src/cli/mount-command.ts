@@ -50,25 +50,30 @@ async function serve(
     starter === undefined ? undefined : (await import('../daemon/index.js')).becomeSessionLeader;
   // From here a signal means: unmount, also when it comes before the mount is ready.
   let mounted: RunningDaemon | undefined;
-  process.on('SIGUSR2', () => undefined);
+  const upgrade = () => {
+    if (mounted !== undefined) replaceProgram(mounted, logger);
+  };
+  process.on('SIGUSR2', upgrade);
   const stopSignal = nextStopSignal(() => mounted?.reload());
   const daemon = await startDaemon(mount, {
     logger,
     ...(inheritance === undefined ? {} : { inheritance }),
     onReady: (ready) => {
       say(readyLine(ready));
+      // Where the log goes to the terminal, the warning stands there already.
+      if (ready.warning !== undefined && logFile !== undefined) complain(ready.warning);
       leaveGroup?.();
       starter?.ready(ready);
     },
+    onUpgrade: upgrade,
   });
   mounted = daemon;
-  followUpgrades(daemon, logger);
   await Promise.race([stopSignal, daemon.closed]);
   return await finish(daemon, mount.cacheDir);
 }
 
-/** SIGUSR2: the program as it is on the disk now takes the place of this one, and the mount goes on. */
-function followUpgrades(daemon: RunningDaemon, logger: Logger): void {
+/** The program as it is on the disk now takes the place of this one, and the mount goes on. */
+function replaceProgram(daemon: RunningDaemon, logger: Logger): void {
   const upgrade = async () => {
     const { becomeNext } = await import('../daemon/index.js');
     let legacy: Legacy;
@@ -81,13 +86,11 @@ function followUpgrades(daemon: RunningDaemon, logger: Logger): void {
     }
     await becomeNext(legacy);
   };
-  process.on('SIGUSR2', () => {
-    logger.info({}, 'another program takes the place of this one');
-    upgrade().catch((error: unknown) => {
-      // Everything is closed: whoever keeps the mount starts the next daemon.
-      logger.error({ err: error }, 'the program could not be replaced');
-      process.exit(EXIT_CODES.unexpected.code);
-    });
+  logger.info({}, 'another program takes the place of this one');
+  upgrade().catch((error: unknown) => {
+    // Everything is closed: whoever keeps the mount starts the next daemon.
+    logger.error({ err: error }, 'the program could not be replaced');
+    process.exit(EXIT_CODES.unexpected.code);
   });
 }
 

@@ -1,6 +1,6 @@
 /** What `infinimount help` says: every command with one line, in groups. */
 
-import { COMMAND_GROUPS, type Command } from './command.js';
+import { COMMAND_GROUPS, type Command, ENVIRONMENT_HINT } from './command.js';
 
 /** Columns that the help takes at most. */
 export const HELP_WIDTH = 100;
@@ -27,7 +27,7 @@ export function overviewLines(commands: readonly Command[], width: number): read
     '',
     'infinimount help COMMAND tells more of one. Exit codes and all options are in the README.',
     'infinimount completion prints a script for bash or zsh that completes commands and options.',
-    'Every option can be set in the environment too: INFINIMOUNT_CACHE_DIR for --cache-dir.',
+    ENVIRONMENT_HINT,
   ];
 }
 

@@ -6,9 +6,11 @@
 import type { Dirent } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { forEachLimited, quote, systemErrorCode, UserError } from '../base/index.js';
 import { controlSocketPath, type Environment, environmentName, runtimeDir } from '../config/index.js';
 import { ControlClient, ControlError, type Status } from '../control/index.js';
+import { fuseMountPointsOf } from './place.js';
 
 /** Where sockets may be. */
 export interface ControlPlaces {
@@ -72,7 +74,7 @@ export async function runningMounts(places: ControlPlaces, answerMs = ANSWER_MS)
   const silent: { socketPath: string; error: ControlError }[] = [];
   await forEachLimited(paths, ASK_LIMIT, async (socketPath) => {
     try {
-      running.push(await askStatus(socketPath, answerMs));
+      running.push(await askPatiently(socketPath, places, answerMs));
     } catch (error) {
       if (!(error instanceof ControlError)) throw error;
       if (error.code !== 'no-daemon') silent.push({ socketPath, error });
@@ -82,8 +84,39 @@ export async function runningMounts(places: ControlPlaces, answerMs = ANSWER_MS)
   return { running, silent };
 }
 
+/** How often a daemon is looked for that is about to take its mount over. */
+const LOOK_MS = 100;
+
+/**
+ * Like {@link askStatus}, but where the daemon is gone and its mount is not, the next daemon is waited for: one that takes
+ * over, or the same after an upgrade. No longer than `answerMs`.
+ */
+async function askPatiently(
+  socketPath: string,
+  places: ControlPlaces,
+  answerMs: number,
+): Promise<RunningMount> {
+  const untilMs = performance.now() + answerMs;
+  for (;;) {
+    try {
+      return await askStatus(socketPath, answerMs);
+    } catch (error) {
+      if (!(error instanceof ControlError) || error.code !== 'no-daemon') throw error;
+      if (performance.now() > untilMs || !(await isMounted(socketPath, places))) throw error;
+      await delay(LOOK_MS);
+    }
+  }
+}
+
+/** Whether the mount of a socket is in the kernel's table. */
+async function isMounted(socketPath: string, { mountinfo }: ControlPlaces): Promise<boolean> {
+  const name = basename(socketPath);
+  const points = [...fuseMountPointsOf(await mountinfo())];
+  return points.some((point) => basename(controlSocketPath('/', point)) === name);
+}
+
 /** Rejects with {@link ControlError}. */
-export async function askStatus(socketPath: string, answerMs = ANSWER_MS): Promise<RunningMount> {
+async function askStatus(socketPath: string, answerMs: number): Promise<RunningMount> {
   const probe = new ControlClient({ socketPath, timeoutMs: answerMs });
   const status = await probe.call('status', {});
   return { client: new ControlClient({ socketPath }), status };
@@ -95,7 +128,7 @@ export async function mountOn(places: ControlPlaces, mountPoint: string): Promis
   const sockets = (await socketPaths(places)).filter((socket) => basename(socket) === name);
   for (const socket of sockets) {
     try {
-      return await askStatus(socket);
+      return await askPatiently(socket, places, ANSWER_MS);
     } catch (error) {
       if (!(error instanceof ControlError) || error.code !== 'no-daemon') throw error;
     }

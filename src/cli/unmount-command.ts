@@ -52,7 +52,7 @@ export async function runUnmount(command: UnmountCommand, places: ControlPlaces)
 const UNANSWERED: ReadonlySet<string> = new Set(['no-mount', 'not-answering']);
 
 async function drain(live: Live, { timeoutMs }: UnmountCommand): Promise<void> {
-  const pending = await interruptible(STOPPED, (signal) => waitForServer(live, timeoutMs, signal));
+  const { pending } = await interruptible(STOPPED, (signal) => waitForServer(live, { timeoutMs }, signal));
   if (pending === 0) return;
   const { problem } = unfinished(pending, timeoutMs);
   throw new UserError(

@@ -29,6 +29,7 @@ export {
 export { nearest } from './nearest.js';
 export {
   duration,
+  OPTION_CHANGES,
   OPTION_GROUPS,
   type OptionChange,
   type OptionGroup,

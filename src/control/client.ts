@@ -3,16 +3,18 @@
 import { lstat } from 'node:fs/promises';
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createParser } from 'eventsource-parser';
 import { quote, systemErrorCode } from '../base/index.js';
 import { ControlError } from './errors.js';
+import { PROBLEM_TYPE, type RequestFault } from './problems.js';
 import { type RouteAnswer, type RouteInput, type RouteName, routeOf } from './routes.js';
 import { type ControlEvent, event as eventSchema, problem as problemSchema } from './schema.js';
 
 export interface ControlClientOptions {
   /** Absolute path of the socket. */
   readonly socketPath: string;
-  /** For routes that answer at once; those that wait for work have no limit but the signal. Default 10 s. */
+  /** For routes that answer at once, and for getting through; work that is waited for has no limit but the signal. Default 10 s. */
   readonly timeoutMs?: number;
 }
 
@@ -25,13 +27,16 @@ export interface CallOptions {
 export type CallableRoute = Exclude<RouteName, 'events'>;
 
 const TIMEOUT_MS = 10_000;
+/** Between two tries to get through, doubled up to the longest. */
+const FIRST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 500;
 /** Three heartbeats of the server. */
 const SILENCE_LIMIT_MS = 45_000;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** Of one event. */
 const MAX_EVENT_CHARS = 1024 * 1024;
+const CROWDED: RequestFault = 'too-many-connections';
 const JSON_TYPE = 'application/json';
-const PROBLEM_TYPE = 'application/problem+json';
 const EVENTS_TYPE = 'text/event-stream';
 
 export class ControlClient {
@@ -54,7 +59,7 @@ export class ControlClient {
     const signals = [options.signal, limit].filter((signal) => signal !== undefined);
     const signal = signals.length === 0 ? undefined : AbortSignal.any(signals);
     try {
-      const response = await this.#open(name, request, kind === 'json' ? JSON_TYPE : 'text/plain', signal);
+      const response = await this.#reach(name, request, kind === 'json' ? JSON_TYPE : 'text/plain', signal);
       const text = await bodyOf(response);
       const parsed = answer.safeParse(kind === 'text' ? text : parseJson(text));
       if (!parsed.success) throw badAnswer(`the answer to ${name} lacks what it should have`, parsed.error);
@@ -72,7 +77,7 @@ export class ControlClient {
     timer.unref();
     let response: IncomingMessage | undefined;
     try {
-      response = await this.#open('events', {}, EVENTS_TYPE, AbortSignal.any(signals));
+      response = await this.#reach('events', {}, EVENTS_TYPE, AbortSignal.any(signals));
       const arrived: ControlEvent[] = [];
       const parser = createParser({
         onEvent: ({ event: type, data }) => {
@@ -99,6 +104,25 @@ export class ControlClient {
     } finally {
       clearTimeout(timer);
       response?.destroy();
+    }
+  }
+
+  /** {@link #open}, again and again where the daemon is too busy to take the request. */
+  async #reach(
+    name: RouteName,
+    request: unknown,
+    accept: string,
+    signal: AbortSignal | undefined,
+  ): Promise<IncomingMessage> {
+    const untilMs = performance.now() + this.#timeoutMs;
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+      try {
+        return await this.#open(name, request, accept, signal);
+      } catch (error) {
+        if (!mayTryAgain(error, name) || performance.now() + pauseMs >= untilMs) throw error;
+        // Many callers that were turned away together must not come back together.
+        await delay(pauseMs * (0.5 + Math.random() / 2), undefined, signal === undefined ? {} : { signal });
+      }
     }
   }
 
@@ -145,6 +169,8 @@ export class ControlClient {
     }
     const where = `of the mount at ${quote(this.socketPath)}`;
     switch (systemErrorCode(error)) {
+      case 'EAGAIN':
+        return busy(`The daemon ${where} has more connections waiting than it can take`, error);
       case 'ENOENT':
       case 'ECONNREFUSED':
       case 'ENOTDIR':
@@ -161,6 +187,23 @@ export class ControlClient {
       default:
         return badAnswer('what answers does not speak HTTP as it should', error);
     }
+  }
+}
+
+/**
+ * Whether the request had no effect for sure, and may have one in a moment: it was never connected (EAGAIN: the queue of
+ * connections is full), was never there as a whole (EPIPE), was turned away for the crowd, or changes nothing anyway.
+ */
+function mayTryAgain(error: unknown, name: RouteName): boolean {
+  if (error instanceof ControlError) return error.code === 'busy';
+  switch (systemErrorCode(error)) {
+    case 'EAGAIN':
+    case 'EPIPE':
+      return true;
+    case 'ECONNRESET':
+      return routeOf(name).method === 'GET';
+    default:
+      return false;
   }
 }
 
@@ -218,8 +261,13 @@ function refusal(status: number, contentType: string | undefined, body: string):
     contentType?.startsWith(PROBLEM_TYPE) === true ? problemSchema.safeParse(parseJson(body)) : undefined;
   if (parsed?.success !== true) return badAnswer(`the status is ${status}, and no problem is told`);
   const { title, detail, advice } = parsed.data;
+  if (parsed.data.code === CROWDED) return busy(`The daemon turns callers away: ${detail ?? title}`);
   const message = [detail ?? title, advice].filter((part) => part !== undefined && part !== '').join('. ');
   return new ControlError('refused', message, { problem: parsed.data });
+}
+
+function busy(message: string, cause?: unknown): ControlError {
+  return new ControlError('busy', message, { cause });
 }
 
 function badAnswer(found: string, cause?: unknown): ControlError {

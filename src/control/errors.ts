@@ -7,6 +7,7 @@ import type { Problem } from './schema.js';
  * - `denied`: the socket, or its directory, is not open to this user
  * - `untrusted`: the socket is another user's, who could read what is sent and answer anything
  * - `refused`: the daemon answered with a problem, which is in `problem`
+ * - `busy`: it serves as many callers as it can, and went on to do so for as long as the caller waits
  * - `timeout`: no answer within the time limit
  * - `disconnected`: the connection ended before the answer did
  * - `bad-answer`: what answered does not keep to the protocol
@@ -16,6 +17,7 @@ export type ControlErrorCode =
   | 'denied'
   | 'untrusted'
   | 'refused'
+  | 'busy'
   | 'timeout'
   | 'disconnected'
   | 'bad-answer';

@@ -3,6 +3,8 @@
 import { STATUS_CODES } from 'node:http';
 import type { Problem } from './schema.js';
 
+export const PROBLEM_TYPE = 'application/problem+json';
+
 /** What the server refuses before any service is asked. */
 export type RequestFault =
   | 'unknown-route'
@@ -14,6 +16,7 @@ export type RequestFault =
   | 'browser'
   | 'another-user'
   | 'too-many-listeners'
+  | 'too-many-connections'
   | 'closing'
   | 'unexpected';
 
@@ -27,6 +30,7 @@ const STATUS_OF: Readonly<Record<RequestFault, number>> = {
   browser: 403,
   'another-user': 403,
   'too-many-listeners': 503,
+  'too-many-connections': 503,
   closing: 503,
   unexpected: 500,
 };
@@ -66,4 +70,17 @@ export function makeProblem(of: {
     code,
     ...(advice === undefined ? {} : { advice }),
   };
+}
+
+/** A problem as a whole answer, for a connection that gets no HTTP server. */
+export function rawAnswer(problem: Problem): string {
+  const body = JSON.stringify(problem);
+  return [
+    `HTTP/1.1 ${problem.status} ${problem.title}`,
+    `content-type: ${PROBLEM_TYPE}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+    '',
+    body,
+  ].join('\r\n');
 }

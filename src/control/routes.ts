@@ -215,6 +215,16 @@ export const ROUTES = {
     answer: schema.remounted,
     waits: true,
   }),
+  upgrade: route({
+    method: 'POST',
+    path: `${V}/upgrade`,
+    summary: 'Let the program as it is on the disk now take the place of the running one; open files go on',
+    kind: 'json',
+    request: schema.nothing,
+    answer: schema.upgrading,
+    status: 202,
+    waits: true,
+  }),
   unmount: route({
     method: 'POST',
     path: `${V}/unmount`,

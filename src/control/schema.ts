@@ -55,7 +55,15 @@ export const status = z.object({
     sinceMs: timeMs,
   }),
   paused: z.boolean(),
-  queue: z.object({ pending: count, running: count, failing: count, bytes: bytes, bytesDone: bytes }),
+  queue: z.object({
+    pending: count,
+    running: count,
+    failing: count,
+    bytes: bytes,
+    bytesDone: bytes,
+    /** Why uploads wait for room on the server; absent while none does. */
+    full: z.string().optional(),
+  }),
   rates: z.object({
     upBytesPerSecond: z.number().nonnegative(),
     downBytesPerSecond: z.number().nonnegative(),
@@ -190,6 +198,8 @@ export const unmountRequest = z.strictObject({
   /** Detach from programs that use the mount still. */
   lazy: z.boolean().default(false),
 });
+/** The versions before and after; the daemon goes on to the latter once it has answered. */
+export const upgrading = z.object({ from: z.string(), to: z.string() });
 export const unmounting = z.object({ pending: count });
 export const nothing = z.strictObject({});
 /** Done, and there is nothing to tell of it. */

@@ -7,9 +7,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import type * as z from 'zod';
 import { type Clock, type Log, sleep } from '../base/index.js';
+import { Admission } from './admission.js';
 import { EventStream } from './event-stream.js';
-import { openPeerUid, type PeerUid } from './peer.js';
-import { makeProblem, RequestError } from './problems.js';
+import { openPeers, type Peers } from './peer.js';
+import { makeProblem, PROBLEM_TYPE, RequestError, rawAnswer } from './problems.js';
 import { requestOf } from './request.js';
 import { findRoute, type RouteMatch } from './route-table.js';
 import type { Problem } from './schema.js';
@@ -17,6 +18,7 @@ import type { CallContext, ControlService, Subscribe, TextAnswer } from './servi
 import { claimSocketPlace, type SocketPlace } from './socket-place.js';
 
 export interface ControlLimits {
+  /** That are served at the same time. */
   readonly maxConnections: number;
   readonly maxBodyBytes: number;
   /** From the first byte, or the connection, to the end of the headers. */
@@ -56,20 +58,22 @@ export interface ControlServer {
   close(): Promise<void>;
 }
 
-const PROBLEM_TYPE = 'application/problem+json';
+/**
+ * Connections that the kernel lets wait to be accepted; it cuts this to its own limit (net.core.somaxconn). Beyond it
+ * connect(2) fails at once with EAGAIN, so that a program which connects without end locks everybody else out.
+ */
+const BACKLOG = 4096;
 /** How often Node looks for connections past their time limits. */
 const CHECK_EVERY_MS = 2_000;
 const MAX_HEADER_BYTES = 16 * 1024;
-/** For a refused client to read why. */
-const REFUSAL_LINGER_MS = 1_000;
 /** For requests under way at the end. */
 const CLOSE_GRACE_MS = 2_000;
 
 /** Listens; rejects with `UserError` 'control-socket' where that cannot be. */
 export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
-  const peerUid = await openPeerUid();
+  const peers = await openPeers();
   const place = await claimSocketPlace(options.path);
-  const server = new RunningServer(options, place, peerUid);
+  const server = new RunningServer(options, place, peers);
   try {
     await server.listen();
   } catch (error) {
@@ -83,22 +87,19 @@ class RunningServer implements ControlServer {
   readonly #options: ControlServerOptions;
   readonly #limits: ControlLimits;
   readonly #place: SocketPlace;
-  readonly #peerUid: PeerUid;
+  readonly #admission: Admission;
   readonly #http: Server;
   readonly #closing = new AbortController();
-  readonly #refused = new WeakSet<Socket>();
   readonly #streams = new Set<EventStream>();
   /** Requests under way. */
   readonly #active = new Set<Promise<void>>();
-  readonly #allowedUids: ReadonlySet<number>;
 
-  constructor(options: ControlServerOptions, place: SocketPlace, peerUid: PeerUid) {
+  constructor(options: ControlServerOptions, place: SocketPlace, peers: Peers) {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#place = place;
-    this.#peerUid = peerUid;
-    this.#allowedUids = new Set([0, process.geteuid?.() ?? 0]);
-    const { headersTimeoutMs, requestTimeoutMs, maxConnections } = this.#limits;
+    this.#admission = new Admission({ ...options, peers, maxConnections: this.#limits.maxConnections });
+    const { headersTimeoutMs, requestTimeoutMs } = this.#limits;
     this.#http = createServer(
       {
         headersTimeout: headersTimeoutMs,
@@ -116,9 +117,16 @@ class RunningServer implements ControlServer {
         this.#active.add(serving);
       },
     );
-    this.#http.maxConnections = maxConnections;
-    // Before Node's own listener, so that nothing of a stranger's is served.
-    this.#http.prependListener('connection', (socket) => this.#admit(socket));
+    this.#http.maxConnections = this.#admission.mostSockets;
+    // What one connection can ask for is bounded, and who asks has its answer.
+    this.#http.maxRequestsPerSocket = 1;
+    // In the place of Node's own listeners, so that nothing is spent on those who are not served.
+    const serveHttp = this.#http.listeners('connection');
+    this.#http.removeAllListeners('connection');
+    this.#http.on('connection', (socket: Socket) => {
+      if (!this.#admission.admit(socket)) return;
+      for (const listener of serveHttp) listener.call(this.#http, socket);
+    });
     this.#http.on('clientError', (error, socket) => refuseGarbage(error, socket as Socket));
   }
 
@@ -129,7 +137,7 @@ class RunningServer implements ControlServer {
   async listen(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#http.once('error', reject);
-      this.#http.listen(this.path, () => {
+      this.#http.listen({ path: this.path, backlog: BACKLOG }, () => {
         this.#http.removeListener('error', reject);
         resolve();
       });
@@ -148,28 +156,15 @@ class RunningServer implements ControlServer {
     // Work is told to stop by its signal; what ends the daemon by being done gets its answer out.
     await Promise.race([Promise.all(this.#active), sleep(this.#options.clock, CLOSE_GRACE_MS)]);
     // Answers are short and written at once; what is left is idle or does not read.
-    setImmediate(() => this.#http.closeAllConnections());
+    setImmediate(() => {
+      this.#http.closeAllConnections();
+      this.#admission.close();
+    });
     await closed;
     await this.#place.release();
   }
 
-  #admit(socket: Socket): void {
-    const uid = this.#peerUid(socket);
-    if (uid !== undefined && this.#allowedUids.has(uid)) return;
-    this.#refused.add(socket);
-    this.#options.log.warn({ uid }, 'a control connection of another user was refused');
-    const { problem } = new RequestError(
-      'another-user',
-      'This mount is controlled by its user and root only',
-    );
-    socket.end(rawAnswer(problem));
-    // At once, a client that is still writing would see its write fail rather than why.
-    const timer = this.#options.clock.after(REFUSAL_LINGER_MS, () => socket.destroy());
-    socket.on('close', () => timer.cancel());
-  }
-
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (this.#refused.has(request.socket)) return;
     const gone = new AbortController();
     response.on('close', () => {
       if (!response.writableFinished) gone.abort(new DOMException('The client went away', 'AbortError'));
@@ -183,6 +178,7 @@ class RunningServer implements ControlServer {
       }
       const match = findRoute(request.method ?? '', request.url ?? '');
       const input = await requestOf(request, match, this.#limits.maxBodyBytes);
+      this.#admission.hasAsked(request.socket);
       await this.#dispatch(match, input, response, signal);
     } catch (error) {
       if (gone.signal.aborted) return;
@@ -324,16 +320,4 @@ function refuseGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
         : [400, 'This is no HTTP request'];
   const answer = rawAnswer(makeProblem({ status, code: 'bad-request', detail }));
   socket.end(answer, () => socket.destroy());
-}
-
-function rawAnswer(problem: Problem): string {
-  const body = JSON.stringify(problem);
-  return [
-    `HTTP/1.1 ${problem.status} ${problem.title}`,
-    `content-type: ${PROBLEM_TYPE}`,
-    `content-length: ${Buffer.byteLength(body)}`,
-    'connection: close',
-    '',
-    body,
-  ].join('\r\n');
 }

@@ -60,6 +60,8 @@ function statusOfUserError(code: UserErrorCode): number {
     case 'redirect-refused':
     case 'server-trouble':
       return 502;
+    case 'server-full':
+      return 507;
     case 'unfinished':
       return 504;
     case 'mount-point-missing':

@@ -20,6 +20,7 @@ import type { Quota } from '../remote/index.js';
 import type { PinInfo, SyncControl } from '../sync/index.js';
 import type { CredentialStatus } from './live-auth.js';
 import type { Continuity } from './mount-guard.js';
+import type { Versions } from './upgrade.js';
 
 /** Of the engine. */
 export interface EngineControl extends SyncControl {
@@ -58,6 +59,12 @@ export interface ControlServiceDeps {
   readonly continuity: () => Pick<Continuity, 'takeovers' | 'keeper'>;
   readonly rotation: { rotate(request: RotateRequest): Promise<Rotated> };
   readonly remounter: { remount(request: RemountRequest): Promise<Remounted> };
+  /** Another version of the program in the place of this one. */
+  readonly upgrade: {
+    /** Rejects with `UserError` where that cannot be. */
+    check(): Promise<Versions>;
+    begin(): void;
+  };
   /** Takes the kernel mount away; rejects with `UserError` 'mount-busy' where programs use it, and changes nothing then. */
   readonly unmount: () => Promise<void>;
   /** Ends the daemon, and what is left of the mount with it. */
@@ -169,6 +176,11 @@ export function createControlService(deps: ControlServiceDeps): ControlService {
       const remounted = await deps.remounter.remount(request);
       announce();
       return remounted;
+    },
+    upgrade: async (_, { afterAnswer }) => {
+      const versions = await deps.upgrade.check();
+      afterAnswer(() => deps.upgrade.begin());
+      return versions;
     },
     unmount: (request, context) => unmount(deps, request, context),
   };

@@ -4,7 +4,7 @@
  */
 
 import { join } from 'node:path';
-import { type Clock, SystemClock, UserError } from '../base/index.js';
+import { type Clock, ROOT_INO, SystemClock, UserError } from '../base/index.js';
 import type { MountOptions } from '../config/index.js';
 import { type ContentStore, openContentStore } from '../content/index.js';
 import type { SessionEnd } from '../fuse/index.js';
@@ -13,12 +13,11 @@ import { type Capabilities, isRemoteError, type RemoteStore } from '../remote/in
 import { type LmdbStateStore, openState, StateError } from '../state/index.js';
 import { SyncEngine } from '../sync/index.js';
 import { type Adopted, type HandleLog, NO_HANDLE_LOG, openHandleLog, Vfs } from '../vfs/index.js';
-import { checkServer } from '../webdav/index.js';
 import { capacitySource } from './capacity.js';
 import { connect } from './connection.js';
 import { mountFacts, mountSettings, openControl } from './control-start.js';
-import { remoteUserError } from './errors.js';
 import { cacheUserError } from './failures.js';
+import { firstLook, firstWarning, type Known } from './first-look.js';
 import { KernelSide, type KernelSideDeps } from './kernel-side.js';
 import { LibfuseSide } from './libfuse-side.js';
 import { Lineage } from './lineage.js';
@@ -35,6 +34,7 @@ import { StopDrain } from './stop-drain.js';
 import type { Legacy } from './succession.js';
 import { releaseMount, takeOver } from './takeover.js';
 import type { CloseReason, DaemonDeps, RunningDaemon, StopReport } from './types.js';
+import { checkUpgrade } from './upgrade.js';
 
 const CAPABILITIES_KEY = 'capabilities';
 const REMOUNTED_KEY = 'remounted';
@@ -118,7 +118,10 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
   undo.add(() => connection.close());
   connection.auth.watch();
   // Programs may be waiting for a mount that is taken over: it serves first.
-  if (takeover === undefined) await askServer(store, options, checked, logger);
+  const trouble =
+    takeover === undefined ? await firstLook(store, options.url, knownOf(checked, state)) : undefined;
+  const warning = trouble === undefined ? undefined : firstWarning(trouble);
+  if (warning !== undefined) logger.warn({ reason: trouble?.message }, warning);
   const { content, powerLoss } = await openBodies(checked.cache.dir, state, settings, clock, logger);
   undo.add(() => content.close());
   inUse = true;
@@ -159,6 +162,7 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
     else engine.retryNow();
   };
   engine.start({ powerLoss });
+  if (trouble !== undefined) engine.failed(trouble);
   undo.add(() => engine.close());
   const drain = new StopDrain({ engine, manager, clock, limitMs: options.drainTimeoutMs, logger });
   undo.add(() => drain.run());
@@ -221,31 +225,21 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
     openHandles: () => vfs.handleCount,
     credentials: () => connection.auth.status,
     stop: () => daemon.end(),
+    upgrade: { check: () => checkUpgrade(kernel), begin: () => deps.onUpgrade?.() },
   });
   // The mount may end while the socket is still being made.
   undo.add(async () => (await control)?.close());
   await control;
-  if (takeover === undefined) deps.onReady?.({ url: options.url, mountPoint: kernel.mountPoint });
+  if (takeover === undefined) deps.onReady?.({ url: options.url, mountPoint: kernel.mountPoint, warning });
   if (manager.notify !== undefined) await warnIfHidden(kernel.mountPoint, logger);
   manager.serving(serviceSources({ url: options.url, mountPoint: kernel.mountPoint, engine }));
   return daemon;
 }
 
-/** A server that cannot be reached is no reason not to show what is known of it. */
-async function askServer(
-  store: RemoteStore,
-  options: MountOptions,
-  checked: Preflight,
-  logger: Logger,
-): Promise<void> {
-  try {
-    await checkServer(store);
-  } catch (error) {
-    if (!isRemoteError(error)) throw error;
-    const unreachable = isRemoteError(error, 'unreachable', 'timeout', 'interrupted');
-    if (checked.cache.isNew || !unreachable) throw remoteUserError(error, options.url);
-    logger.warn({ code: error.code, reason: error.message }, 'mounting offline, from what the cache holds');
-  }
+function knownOf({ cache }: Preflight, state: LmdbStateStore): Known {
+  if (cache.isNew) return 'nothing';
+  const root = state.get(ROOT_INO);
+  return root?.kind === 'dir' && root.listedAtMs !== undefined ? 'tree' : 'itself';
 }
 
 function openTrees(dir: string, options: MountOptions, clock: Clock, logger: Logger): LmdbStateStore {

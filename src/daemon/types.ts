@@ -20,6 +20,8 @@ export interface MountReady {
   readonly url: string;
   /** Absolute path. */
   readonly mountPoint: string;
+  /** For whoever started it: why only what is in the cache can be used for now. */
+  readonly warning: string | undefined;
 }
 
 export interface StopReport {
@@ -33,6 +35,8 @@ export interface DaemonDeps {
   readonly inheritance?: Inheritance;
   /** Called once, when programs can use the mount; not for a mount that is taken over, which they use already. */
   readonly onReady?: (info: MountReady) => void;
+  /** Asks for `handOver`, and for the next program in this process. */
+  readonly onUpgrade?: () => void;
 }
 
 export interface RunningDaemon {

@@ -42,6 +42,8 @@ export interface QueueSummary {
   readonly bytes: number;
   /** Of these, what the uploads that run have sent. */
   readonly bytesDone: number;
+  /** Why uploads wait for room on the server; absent while none does. */
+  readonly full?: string;
 }
 
 /** {@link ConnectivityState} for showing. Times in ms since the epoch. */

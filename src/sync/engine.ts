@@ -2,7 +2,7 @@
 
 import type { Clock, Ino, Interruptible, Log, Ns } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
-import { isRemoteError, type Quota, type RemoteStore } from '../remote/index.js';
+import { isRemoteError, type Quota, type RemoteError, type RemoteStore } from '../remote/index.js';
 import type { StateStore } from '../state/index.js';
 import type { Invalidation, Sync, Usage } from './api.js';
 import { CacheControl } from './cache-control.js';
@@ -207,6 +207,7 @@ export class SyncEngine implements Sync, SyncControl {
     this.#refresher.close();
     this.#siblings.close();
     this.#fetcher.close();
+    this.#sessions.close();
     await this.#executor.close();
   }
 
@@ -343,6 +344,11 @@ export class SyncEngine implements Sync, SyncControl {
   reachable(): void {
     this.#connectivity.succeeded();
     this.#executor.retryNow();
+  }
+
+  /** A request that was made outside the engine found the server unusable: its own need not find that out. */
+  failed(error: RemoteError): void {
+    this.#connectivity.failed(error);
   }
 
   /** Something was put right, such as the password: what waits for the server is tried now. */

@@ -205,6 +205,7 @@ export class Executor {
       failing: this.#retries.size,
       bytes: this.#backlog.bytes,
       bytesDone,
+      ...(this.#space.error === undefined ? {} : { full: this.#space.error.message }),
     };
   }
 

@@ -3,7 +3,7 @@
  * and the change counts as a new content generation. And what is committed afterwards.
  */
 
-import { abortable, type Clock, type Ino, type Interruptible, type Ns } from '../base/index.js';
+import { abortable, type Clock, type Ino, type Interruptible, type Ns, type Timer } from '../base/index.js';
 import { type BodyStat, ContentError, type ContentStore } from '../content/index.js';
 import type { FileRecord, StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
@@ -38,6 +38,8 @@ export class WriteSessions {
   readonly #readers = new Map<Ino, Set<Reader>>();
   /** Files open for writing that may be uploaded from a copy, with the time of the last copy. */
   readonly #copyDue = new Set<Ino>();
+  /** Closes of which nobody knows yet whether they were the last; see {@link #doubt}. */
+  readonly #doubts = new Map<Ino, { readonly gen: number; readonly timer: Timer }>();
 
   constructor(deps: {
     readonly state: StateStore;
@@ -158,12 +160,24 @@ export class WriteSessions {
    * whole one of it.
    */
   #doubt(file: Ino, gen: number): void {
-    this.#clock.after(RELEASE_WAIT_MS, () => {
-      const node = this.#state.get(file);
-      if (node?.kind !== 'file' || node.content !== 'staged' || node.gen !== gen || node.writing) return;
-      if (this.#usage.hasWritableHandle(file))
-        this.#state.transact((tx) => tx.put({ ...node, writing: true }));
-    });
+    this.#doubts.get(file)?.timer.cancel();
+    const timer = this.#clock.after(RELEASE_WAIT_MS, () => this.#decide(file, gen));
+    this.#doubts.set(file, { gen, timer });
+  }
+
+  #decide(file: Ino, gen: number): void {
+    this.#doubts.delete(file);
+    const node = this.#state.get(file);
+    if (node?.kind !== 'file' || node.content !== 'staged' || node.gen !== gen || node.writing) return;
+    if (this.#usage.hasWritableHandle(file)) this.#state.transact((tx) => tx.put({ ...node, writing: true }));
+  }
+
+  /** The state is about to close. What is in doubt is decided by the handles that are left for the next daemon. */
+  close(): void {
+    for (const [file, { gen, timer }] of this.#doubts) {
+      timer.cancel();
+      this.#decide(file, gen);
+    }
   }
 
   /** The last handle that may write went: what was written is whole. */

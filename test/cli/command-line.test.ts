@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { FLAG_NAMES } from '../../src/config/index.js';
+import { FLAG_NAMES, optionSpec } from '../../src/config/index.js';
 import { run } from '../support/exec.js';
 import { INFINIMOUNT } from '../support/mount/index.js';
 
@@ -45,6 +45,28 @@ describe('help', () => {
     const { stdout, code } = await infinimount('mount', '--help');
     for (const name of FLAG_NAMES) assert.match(stdout, new RegExp(`--${name}\\b`));
     assert.equal(code, 0);
+  });
+
+  test('mount, login and remount tell of every option when a running mount takes a new value', async () => {
+    const tags = {
+      live: '{live}',
+      credentials: '{next request}',
+      'new-mount': '{new kernel mount}',
+      'new-daemon': '{next start}',
+    };
+    for (const command of ['mount', 'login', 'remount']) {
+      const { stdout } = await infinimount('help', command);
+      const rows = stdout.split(/\n +(?=--)/).map((row) => row.replaceAll(/\s+/g, ' '));
+      for (const tag of Object.values(tags))
+        assert.ok(rows.at(-1)?.includes(`${tag} `), `${command}: ${tag}`);
+      const shown = rows.flatMap((row) => {
+        const name = FLAG_NAMES.find((flag) => row.startsWith(`--${flag} `));
+        return name === undefined || !row.includes('{') ? [] : [{ name, row }];
+      });
+      assert.ok(shown.length > 10, command);
+      for (const { name, row } of shown) assert.ok(row.includes(tags[optionSpec(name).applies]), row);
+      if (command !== 'remount') assert.equal(shown.length, FLAG_NAMES.length);
+    }
   });
 
   test('the completion script, and what it asks for', async () => {

@@ -270,6 +270,31 @@ describe('waiting', () => {
     assert.deepEqual([stdout, code], ['', EXIT_CODES.unfinished.code]);
   });
 
+  test('flush --if-possible says what holds everything, and ends with a code for it', async () => {
+    const connection = { reason: 'why', retryAtMs: Date.now() + 60_000 };
+    const held = [
+      { code: 68, key: 'offline', status: { connection: { kind: 'offline', ...connection } } },
+      { code: 77, key: 'unauthorized', status: { connection: { kind: 'unauthorized', ...connection } } },
+      { code: 80, key: 'full', status: { queue: { ...BUSY_QUEUE, full: 'why' } } },
+    ] as const;
+    await Promise.all(
+      held.map(async ({ code, key, status }) => {
+        await using mounts = new FakeMounts();
+        const mount = await mounts.add({ queue: BUSY_QUEUE, ...status });
+        mount.on('flush', (_, { signal }) => untilAborted(signal));
+        const plain = await mounts.run(['flush', '--if-possible']);
+        assert.match(
+          plain.stderr,
+          /^infinimount: the server [^\n]*why[^\n]*\ninfinimount: Cannot send [^\n]*\n$/,
+        );
+        assert.deepEqual([plain.stdout, plain.code], ['', code]);
+        const json = await mounts.run(['flush', '--if-possible', '--json']);
+        assert.deepEqual(JSON.parse(json.stdout), { pending: BUSY_QUEUE.pending, waitsFor: key });
+        assert.equal(json.code, code);
+      }),
+    );
+  });
+
   test('flush until the end', async () => {
     await using mounts = new FakeMounts();
     await mounts.add();

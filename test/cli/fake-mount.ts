@@ -1,6 +1,6 @@
 /** A daemon that mounts nothing and answers on a real control socket, for the tests of the commands. No test lives here. */
 
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -97,6 +97,18 @@ export class FakeMounts {
       for (const socket of sockets) socket.destroy();
       server.close();
     });
+  }
+
+  /** The socket of a daemon that was killed. */
+  async addDead(mountPoint: string): Promise<void> {
+    const server = createServer();
+    const path = controlSocketPath(this.directory, mountPoint);
+    await new Promise<void>((resolve) => {
+      server.listen(`${path}.new`, resolve);
+    });
+    // Closing the server removes the socket under its first name.
+    renameSync(`${path}.new`, path);
+    await new Promise((resolve) => server.close(resolve));
   }
 
   /** Runs a command line against these mounts. */

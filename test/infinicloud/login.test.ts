@@ -1,13 +1,13 @@
 /** From nothing to a drive: login, mount, df, files there and back, for each way to log in. */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { type RunResult, waitUntil } from '../support/exec.js';
 import { type InfiniCloud, startInfiniCloud } from '../support/infinicloud/index.js';
-import { INFINIMOUNT, type MountedDrive } from '../support/mount/index.js';
+import type { MountedDrive } from '../support/mount/index.js';
+import { byBrowser, byDevice, oauthArgs, personLogin } from './person.js';
 import {
   assertCredentialsStayHome,
   assertNoSecret,
@@ -138,23 +138,9 @@ describe('login and mount', { skip: SKIP_CLOUD_MOUNT }, () => {
   });
 
   describe('OAuth2', () => {
-    const oauthArgs = () => [
-      ...[
-        '--url',
-        cloud.v2DavUrl,
-        '--auth',
-        'oauth2',
-        '--issuer',
-        cloud.issuer,
-        '--client-id',
-        cloud.clientId,
-      ],
-      ...['--scope', 'openid offline_access', '--ca-file', cloud.caFile],
-    ];
-
     test('device flow: mounts /v2/dav/, and an upload goes on when its token expires in the middle', async () => {
       using home = new Home();
-      assertLoggedIn(await personLogin(home, oauthArgs(), byDevice(cloud)));
+      assertLoggedIn(await personLogin(home, oauthArgs(cloud), byDevice(cloud)));
       await using drive = await home.mount();
       await assertFilesGoBothWays(drive, 'device');
       const big = Buffer.alloc(6 * MIB, 'b');
@@ -179,7 +165,7 @@ describe('login and mount', { skip: SKIP_CLOUD_MOUNT }, () => {
 
     test('many files at once through an expiry: one refresh, and the rotated token is kept for the next mount', async () => {
       using home = new Home();
-      assertLoggedIn(await personLogin(home, oauthArgs(), byDevice(cloud)));
+      assertLoggedIn(await personLogin(home, oauthArgs(cloud), byDevice(cloud)));
       const names = Array.from({ length: 40 }, (_, index) => `many-${index}`);
       {
         await using drive = await home.mount();
@@ -200,7 +186,7 @@ describe('login and mount', { skip: SKIP_CLOUD_MOUNT }, () => {
 
     test('authorization code with PKCE, by a browser on this machine', async () => {
       using home = new Home();
-      const args = [...oauthArgs(), '--grant', 'authorization-code'];
+      const args = [...oauthArgs(cloud), '--grant', 'authorization-code'];
       assertLoggedIn(await personLogin(home, args, byBrowser(cloud)));
       await using drive = await home.mount();
       await cloud.expireAccessTokens();
@@ -235,7 +221,7 @@ describe('login and mount', { skip: SKIP_CLOUD_MOUNT }, () => {
 
     test('tokens are in a private file of their own, and neither in the configuration nor in the output', async () => {
       using home = new Home();
-      const result = await personLogin(home, oauthArgs(), byDevice(cloud));
+      const result = await personLogin(home, oauthArgs(cloud), byDevice(cloud));
       assertLoggedIn(result);
       const tokens = home.at('state', 'infinimount', 'tokens', 'cloud.json');
       assert.equal(statSync(tokens).mode & PUBLIC_FILES, 0);
@@ -255,51 +241,4 @@ function assertLoggedIn(result: RunResult): void {
 /** df(1) counts in blocks, and the drive's own staging may count too: a MiB more or less is the same. */
 function isNear(shown: number, wanted: number): boolean {
   return Math.abs(shown - wanted) <= MIB;
-}
-
-/** What a person does with what a login shows; undefined while there is nothing to do yet. */
-type Person = (shown: string) => Promise<unknown> | undefined;
-
-const byDevice =
-  (cloud: InfiniCloud): Person =>
-  (shown) => {
-    const page = /https:\/\/\S+/.exec(shown)?.[0];
-    const code = /code: *([A-Z]{4}-[A-Z]{4})/.exec(shown)?.[1];
-    return page === undefined || code === undefined ? undefined : cloud.approve(page, code);
-  };
-
-const byBrowser =
-  (cloud: InfiniCloud): Person =>
-  (shown) => {
-    const page = /https:\/\/\S+redirect_uri=\S+(?=\n)/.exec(shown)?.[0];
-    return page === undefined ? undefined : cloud.approve(page);
-  };
-
-/** Logs in with OAuth2, and does what the person has to do for it. */
-async function personLogin(home: Home, args: readonly string[], person: Person): Promise<RunResult> {
-  const [program = '', ...words] = [...INFINIMOUNT, 'login', 'cloud', ...args, '--config', home.configFile];
-  const child = spawn(program, words, {
-    env: { ...process.env, ...home.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 60_000,
-    killSignal: 'SIGKILL',
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    stdout += chunk;
-  });
-  child.stderr.on('data', (chunk: Buffer) => {
-    stderr += chunk;
-  });
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  let done: Promise<unknown> | undefined;
-  const isAsked = () => {
-    done ??= person(`${stdout}\n${stderr}`);
-    return done !== undefined || child.exitCode !== null;
-  };
-  await waitUntil('the login to ask for the browser', isAsked);
-  await done;
-  const code = await ended;
-  return { code, signal: child.signalCode, stdout, stderr, timedOut: child.signalCode === 'SIGKILL' };
 }

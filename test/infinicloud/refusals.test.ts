@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after as afterAll, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { EXIT_CODES } from '../../src/cli/exit-codes.js';
 import { type RunResult, waitUntil } from '../support/exec.js';
 import { type InfiniCloud, startInfiniCloud } from '../support/infinicloud/index.js';
 import type { MountedDrive } from '../support/mount/index.js';
@@ -252,6 +253,30 @@ describe('refusals', { skip: SKIP_CLOUD }, () => {
         assertCredentialsStayHome(cloud);
       });
     }
+
+    test('flush tells of a full server, and ends when that is asked for', async () => {
+      using home = new Home();
+      home.writeConfig(basicProfile(cloud));
+      await using drive = await home.mount();
+      await drive.fs.readdir(drive.path);
+      cloud.setQuota(0);
+      try {
+        await drive.fs.writeFile(drive.at('flushed'), 'content of flushed');
+        const { code, stdout, stderr } = await home.flush(drive, ['--if-possible', '--json']);
+        assert.match(
+          stderr,
+          /^infinimount: the server is full: .*\ninfinimount: Cannot send [^\n]*, which is full\.\n$/s,
+        );
+        assert.deepEqual(JSON.parse(stdout), { pending: 1, waitsFor: 'full' });
+        assert.equal(code, EXIT_CODES.serverFull.code);
+        assert.equal((await home.flush(drive, ['--timeout', '1s'])).code, EXIT_CODES.unfinished.code);
+      } finally {
+        cloud.setQuota(20 * 1024 ** 3);
+      }
+      const { code, stderr } = await home.flush(drive, []);
+      assert.equal(code, 0, stderr);
+      await serverHas(cloud, 'flushed', 'content of flushed');
+    });
 
     function hasRefusedPut(files: readonly string[]): boolean {
       return cloud

@@ -70,6 +70,23 @@ export class Home {
     });
   }
 
+  /** `infinimount rotate` of a drive that this home has mounted; `input`: what is typed. */
+  rotate(drive: MountedDrive, args: readonly string[], input: string): Promise<RunResult> {
+    return this.#live('rotate', drive, args, input);
+  }
+
+  flush(drive: MountedDrive, args: readonly string[]): Promise<RunResult> {
+    return this.#live('flush', drive, args);
+  }
+
+  #live(name: string, drive: MountedDrive, args: readonly string[], input = ''): Promise<RunResult> {
+    return run([...INFINIMOUNT, name, drive.path, ...args], {
+      env: this.env,
+      timeoutMs: COMMAND_TIMEOUT_MS,
+      input,
+    });
+  }
+
   /** `infinimount login` with the account's ID and apps password; `args` says what else. */
   login(cloud: InfiniCloud, args: readonly string[], password = cloud.password): Promise<RunResult> {
     const passwordFile = this.secretFile('password', password);

@@ -90,14 +90,15 @@ class Mounted {
     return (await this.ask({ do: 'report' })) as ChildReport;
   }
 
-  /** Asks until `check` holds, at most 5 s. */
+  /** Asks until `check` holds, at most {@link LIMIT_MS}: a program may need seconds to start on a busy machine. */
   async until(what: string, check: (report: ChildReport) => boolean): Promise<ChildReport> {
-    for (let attempt = 0; attempt < 100; attempt++) {
+    const untilMs = performance.now() + LIMIT_MS;
+    for (;;) {
       const report = await this.report();
       if (check(report)) return report;
+      if (performance.now() > untilMs) assert.fail(`${what} did not come about: ${JSON.stringify(report)}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    assert.fail(`${what} did not come about`);
   }
 
   /** Runs a program in the mount, with a time limit. */

@@ -11,8 +11,11 @@ import { killGroup, run, skipWithout, waitUntil } from '../support/exec.js';
 import { killQuietly } from '../support/mount/process.js';
 import { SurvivingMount } from '../support/mount/surviving.js';
 import { bigFile } from './outlive-content.js';
-import { CALL_LIMIT_MS, Scene } from './outlive-scene.js';
+import { CALL_LIMIT_MS, Scene, WAITING_LIMIT_MS } from './outlive-scene.js';
 import { SKIP_MOUNT, type TempDir } from './setup.js';
+
+/** For daemons that are started and die tens of times, each after seconds on a busy machine. */
+const END_MS = 400_000;
 
 describe('the keeper of a mount', { skip: SKIP_MOUNT }, () => {
   test('a keeper that is killed is replaced, and ends with the daemon', async () => {
@@ -93,12 +96,13 @@ describe('the keeper of a mount', { skip: SKIP_MOUNT }, () => {
     const go = scene.temp.at('go');
     const appending = scene.sh(
       `exec 3>a; echo one >&3; while [ ! -e ${go} ]; do sleep 0.05; done; echo two >&3; rm a; echo three >&3`,
+      WAITING_LIMIT_MS,
     );
     await waitUntil('the program to have begun', () => mount.isMounted);
     await delay(300);
     process.kill(pid, 'SIGUSR2');
     await waitUntil('the new program', () => mount.takeovers === 1);
-    assert.deepEqual(mount.daemons(), [pid]);
+    assert.deepEqual(mount.daemons(), [pid], mount.log);
     await waitUntil(
       'a new keeper alone',
       () => mount.keepers().length === 1 && !mount.keepers().includes(keeper),
@@ -170,7 +174,7 @@ describe('the keeper of a mount', { skip: SKIP_MOUNT }, () => {
     await scene.sh('echo x > a');
     hook.arm();
     await mount.killDaemon();
-    await mount.gone(60_000);
+    await mount.gone(END_MS);
     assert.match(mount.log, /died again and again; the mount on .* was released/);
   });
 
@@ -181,7 +185,7 @@ describe('the keeper of a mount', { skip: SKIP_MOUNT }, () => {
     await scene.sh('echo x > a');
     hook.arm();
     await mount.killDaemon();
-    await mount.gone(120_000);
+    await mount.gone(END_MS);
     assert.match(mount.log, /its daemon died 26 times in a row, and it was released/);
     assert.equal(mount.takeovers, 25);
   });

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { killGroup, run, waitUntil } from '../support/exec.js';
-import { forceUnmount, INFINIMOUNT, type MountTarget } from '../support/mount/index.js';
+import { INFINIMOUNT, type MountTarget } from '../support/mount/index.js';
 import { SurvivingMount } from '../support/mount/surviving.js';
 import { type LatencyProxy, startLatencyProxy } from '../support/proxy/latency.js';
 import { startApache } from '../support/servers/apache.js';
@@ -15,9 +15,11 @@ import type { DavServer } from '../support/servers/server.js';
 import { DRAIN_TIMEOUT_MS, TempDir, throughPort } from './setup.js';
 
 const PROGRAM = fileURLToPath(new URL('./outlive-program.ts', import.meta.url));
-const PROGRAM_END_MS = 60_000;
+const PROGRAM_END_MS = 120_000;
 /** A call on the mount that takes longer counts as hanging. */
 export const CALL_LIMIT_MS = 20_000;
+/** For a program that itself waits for the test. */
+export const WAITING_LIMIT_MS = 120_000;
 
 export interface Report {
   readonly rounds: number;
@@ -67,6 +69,8 @@ export class Scene {
   readonly server: DavServer;
   readonly proxy: LatencyProxy;
   readonly target: MountTarget;
+  /** Of mounts that something else than {@link mount} makes. */
+  readonly #leftovers: SurvivingMount;
 
   private constructor(temp: TempDir, server: DavServer, proxy: LatencyProxy) {
     this.temp = temp;
@@ -75,6 +79,7 @@ export class Scene {
     this.target = { ...server, url: throughPort(server.url, proxy.port) };
     for (const name of ['cache', 'mnt', 'run']) mkdirSync(temp.at(name), { mode: 0o700 });
     writeFileSync(temp.at('password'), `${server.password}\n`, { mode: 0o600 });
+    this.#leftovers = SurvivingMount.of(this.mountPoint);
   }
 
   static async start(options: { readonly rateBytesPerS?: number } = {}): Promise<Scene> {
@@ -112,9 +117,9 @@ export class Scene {
   }
 
   /** Runs `sh -eu` on the mount, with a time limit. */
-  async sh(script: string): Promise<string> {
+  async sh(script: string, timeoutMs = CALL_LIMIT_MS): Promise<string> {
     const done = await run(['sh', '-euc', `cd "$1"; ${script}`, 'sh', this.mountPoint], {
-      timeoutMs: CALL_LIMIT_MS,
+      timeoutMs,
     });
     assert.equal(done.code, 0, `${script}: ${done.stderr}${done.timedOut ? 'ran out of time' : ''}`);
     return done.stdout;
@@ -136,7 +141,7 @@ export class Scene {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await forceUnmount(this.mountPoint);
+    await this.#leftovers[Symbol.asyncDispose]();
     this.proxy.setHeld(false);
     await this.proxy.stop();
     await this.server.stop();

@@ -117,5 +117,21 @@ const unmount: Command = {
   },
 };
 
-export const RUNNING_COMMANDS: readonly Command[] = [remount, unmount];
+const upgrade: Command = {
+  name: 'upgrade',
+  group: 'Mount',
+  summary: 'After a new version was installed: let it serve a running mount; open files go on',
+  usage: '[MOUNT]',
+  words: [MOUNT_WORD],
+  options: LIVE_OPTIONS,
+  run: async (parsed) => {
+    const { openLive } = await import('../live.js');
+    const { controlPlaces } = await import('../running-mounts.js');
+    const { runUpgrade } = await import('../upgrade-command.js');
+    const live = await openLive(parsed, 'upgrade');
+    return await runUpgrade(live, controlPlaces(textOf(parsed, 'runtime-dir')));
+  },
+};
+
+export const RUNNING_COMMANDS: readonly Command[] = [remount, upgrade, unmount];
 export const ROTATE_COMMAND: Command = rotate;

@@ -63,15 +63,24 @@ const flush: Command = {
   name: 'flush',
   group: 'Watching',
   summary: 'Wait until everything is on the server',
-  usage: '[MOUNT] [--timeout TIME]',
+  usage: '[MOUNT] [--timeout TIME] [--if-possible]',
   words: [MOUNT_WORD],
-  options: { ...LIVE_OPTIONS, ...TIMEOUT_OPTION },
+  options: {
+    ...LIVE_OPTIONS,
+    ...TIMEOUT_OPTION,
+    'if-possible': {
+      type: 'boolean',
+      describe:
+        'Do not wait where nothing can be sent: no connection (exit code 68), credentials refused (77), server full (80)',
+    },
+  },
   run: async (parsed) => {
     const { openLive } = await import('../live.js');
     const { parseTimeout } = await import('../parse-timeout.js');
     const { runFlush } = await import('../flush-command.js');
     const timeoutMs = parseTimeout(textOf(parsed, 'timeout'));
-    return await runFlush(await openLive(parsed, 'flush'), timeoutMs);
+    const ifPossible = parsed['if-possible'] === true;
+    return await runFlush(await openLive(parsed, 'flush'), { timeoutMs, ifPossible });
   },
 };
 

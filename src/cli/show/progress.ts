@@ -47,14 +47,18 @@ export function progressText(progress: Progress, upBytesPerSecond: number): stri
   return `${sizes}${showCount(pending, 'change')} left, ${showRate(upBytesPerSecond)}`;
 }
 
-/**
- * Why nothing moves, in one line; undefined where things go their way. That the uploads are paused is said by the daemon,
- * which does not wait then.
- */
+/** Why a queue does not become shorter; the first three hold all of it until something outside changes. */
+export interface WaitReason {
+  readonly key: 'offline' | 'unauthorized' | 'full' | 'failing';
+  /** One line. */
+  readonly text: string;
+}
+
+/** Undefined where things go their way. That the uploads are paused is said by the daemon, which does not wait then. */
 export function waitReason({
   connection,
   queue,
-}: Pick<Status, 'connection' | 'queue'>): { readonly key: string; readonly text: string } | undefined {
+}: Pick<Status, 'connection' | 'queue'>): WaitReason | undefined {
   if (queue.pending === 0) return undefined;
   switch (connection.kind) {
     case 'offline':
@@ -66,6 +70,12 @@ export function waitReason({
       };
     case 'online':
       break;
+  }
+  if (queue.full !== undefined) {
+    return {
+      key: 'full',
+      text: `the server is full: ${queue.full}; waiting until there is room`,
+    };
   }
   if (queue.failing === 0) return undefined;
   return {

@@ -101,13 +101,14 @@ function credentialsCell({ credentials }: Status, nowMs: number): [text: string,
 
 /** `3 files, 1 MiB of 4 MiB left, 1 failing`. */
 export function queueText({ queue, rates }: Pick<Status, 'queue' | 'rates'>): string {
-  const { pending, running, failing, bytes, bytesDone } = queue;
+  const { pending, running, failing, bytes, bytesDone, full } = queue;
   if (pending === 0) return 'empty: everything is on the server';
   const left = Math.max(0, bytes - bytesDone);
   const parts = [showCount(pending, 'change')];
   if (bytes > 0) parts.push(`${showBytes(left)} of ${showBytes(bytes)} left`);
   if (running > 0) parts.push(`${showNumber(running)} running`);
   if (failing > 0) parts.push(`${showNumber(failing)} failing`);
+  if (full !== undefined) parts.push('waiting for room on the server');
   const rest = remainingMs(left, rates.upBytesPerSecond);
   if (rest !== undefined && left > 0) parts.push(`about ${showDuration(rest)}`);
   return parts.join(', ');
@@ -116,7 +117,7 @@ export function queueText({ queue, rates }: Pick<Status, 'queue' | 'rates'>): st
 function queueCell(status: Status): [text: string, colour?: Colour] {
   if (status.paused) return [`paused, ${queueText(status)}`, 'yellow'];
   const text = queueText(status);
-  if (status.queue.failing > 0) return [text, 'red'];
+  if (status.queue.failing > 0 || status.queue.full !== undefined) return [text, 'red'];
   return [text];
 }
 

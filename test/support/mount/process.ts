@@ -31,7 +31,7 @@ const READY_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 30_000;
 const MAX_OUTPUT_CHARS = 4 * 1024 * 1024;
 
-const live = new Set<ServedMount>();
+const lastResorts = new Set<() => void>();
 let guarded = false;
 
 /** A program in the foreground that serves `mountPoint`. Made by {@link serveMount}. */
@@ -40,6 +40,7 @@ export class ServedMount {
   readonly #child: ChildProcess;
   readonly #spec: ServeSpec;
   readonly #exit: Promise<ExitStatus>;
+  readonly #guard: Disposable;
   #status: ExitStatus | undefined;
   #stdout = '';
   #stderr = '';
@@ -71,8 +72,7 @@ export class ServedMount {
       });
       this.#child.once('close', (code, signal) => settle({ code, signal }));
     });
-    live.add(this);
-    guardExit();
+    this.#guard = atExit(() => this.abandon());
   }
 
   get pid(): number {
@@ -165,7 +165,7 @@ export class ServedMount {
       await this.waitExit(5_000);
     }
     removeMountPoint(this.mountPoint);
-    live.delete(this);
+    this.#guard[Symbol.dispose]();
   }
 
   /** The last resort when this process ends: no waiting possible. */
@@ -218,11 +218,18 @@ function credentialPrefix(spec: ServeSpec): readonly string[] {
   return ['setpriv', '--pdeathsig', 'TERM', ...user, '--'];
 }
 
+/** Calls `lastResort` when this process ends, also by its file's time limit, unless it was disposed of. It cannot wait. */
+export function atExit(lastResort: () => void): Disposable {
+  lastResorts.add(lastResort);
+  guardExit();
+  return { [Symbol.dispose]: () => void lastResorts.delete(lastResort) };
+}
+
 function guardExit(): void {
   if (guarded) return;
   guarded = true;
   process.once('exit', () => {
-    for (const served of live) served.abandon();
+    for (const lastResort of lastResorts) lastResort();
   });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => process.exit(1));

@@ -4,11 +4,12 @@
  * one process is there to the end.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { waitUntil } from '../exec.js';
 import { findMount, forceUnmount } from './mountinfo.js';
-import { killQuietly } from './process.js';
+import { atExit, killQuietly } from './process.js';
 
 export interface SurvivingSpec {
   /** The whole command that mounts, with the mount point in it. */
@@ -21,12 +22,16 @@ export interface SurvivingSpec {
   readonly gid?: number;
 }
 
-const READY_TIMEOUT_MS = 30_000;
-const END_TIMEOUT_MS = 30_000;
+const READY_TIMEOUT_MS = 90_000;
+const END_TIMEOUT_MS = 90_000;
+/** Processes are killed again and again, since one may just be starting another. */
+const KILL_ROUNDS = 50;
+const KILL_PAUSE_MS = 20;
 
 export class SurvivingMount {
   readonly mountPoint: string;
   readonly #logFile: string;
+  readonly #guard = atExit(() => this.#abandon());
 
   private constructor(spec: SurvivingSpec) {
     this.mountPoint = spec.mountPoint;
@@ -118,12 +123,25 @@ export class SurvivingMount {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Keepers first, so that they start nothing.
-    for (let round = 0; round < 50 && this.daemons().length + this.keepers().length > 0; round++) {
-      for (const pid of [...this.keepers(), ...this.daemons()]) killQuietly(pid);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    for (let round = 0; round < KILL_ROUNDS && this.#killAll(); round++) await delay(KILL_PAUSE_MS);
     await forceUnmount(this.mountPoint);
+    this.#guard[Symbol.dispose]();
+  }
+
+  /** Whether there was something to kill. */
+  #killAll(): boolean {
+    // Keepers first, so that they start nothing.
+    const left = [...this.keepers(), ...this.daemons()];
+    for (const pid of left) killQuietly(pid);
+    return left.length > 0;
+  }
+
+  /** The last resort when this process ends. */
+  #abandon(): void {
+    for (let round = 0; round < KILL_ROUNDS && this.#killAll(); round++) {
+      spawnSync('sleep', [String(KILL_PAUSE_MS / 1000)]);
+    }
+    if (this.isMounted) spawnSync('umount', ['-l', '-c', this.mountPoint], { timeout: END_TIMEOUT_MS });
   }
 
   async #ready(child: ChildProcess, mounts: number): Promise<void> {

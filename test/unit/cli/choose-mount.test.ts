@@ -4,12 +4,13 @@ import assert from 'node:assert/strict';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { mountOfPath } from '../../../src/cli/choose-mount.js';
 import { COMMAND_GROUPS } from '../../../src/cli/command.js';
 import { COMMANDS } from '../../../src/cli/command-table.js';
 import { overviewLines } from '../../../src/cli/overview.js';
 import { fuseMountPointsOf, innermost, mountPointsOf, placeOf } from '../../../src/cli/place.js';
-import { type ControlPlaces, controlPlaces } from '../../../src/cli/running-mounts.js';
+import { type ControlPlaces, controlPlaces, runningMounts } from '../../../src/cli/running-mounts.js';
 import { FakeMounts } from '../../cli/fake-mount.js';
 
 const MOUNTINFO = `22 1 8:1 / / rw - ext4 /dev/sda1 rw
@@ -91,6 +92,23 @@ describe('a running mount by path', () => {
       assert.deepEqual([mount.status.mountPoint, inside], [mountPoint, expected], path);
     }
     await assert.rejects(mountOfPath('elsewhere', places), { code: 'no-mount' });
+  });
+
+  test('a mount whose daemon was killed: the next one is waited for, as long as the mount is there', async () => {
+    await using mounts = new FakeMounts();
+    await mounts.addDead('/m');
+    const next = delay(500).then(() => mounts.add({ mountPoint: '/m' }));
+    const { mount } = await mountOfPath('/m/a', placesOf(mounts, '/m'));
+    assert.equal(mount.status.mountPoint, '/m');
+    await next;
+
+    await mounts.addDead('/gone');
+    const { running } = await runningMounts(placesOf(mounts, '/m'));
+    assert.deepEqual(
+      running.map(({ status }) => status.mountPoint),
+      ['/m'],
+    );
+    await assert.rejects(mountOfPath('/gone/a', placesOf(mounts, '/m')), { code: 'no-mount' });
   });
 
   test('a circle of links', async () => {

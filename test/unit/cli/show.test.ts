@@ -12,7 +12,7 @@ import {
 import { screenOf } from '../../../src/cli/show/paint.js';
 import { progressText, QueueProgress, waitReason } from '../../../src/cli/show/progress.js';
 import { bar, queueLines } from '../../../src/cli/show/queue.js';
-import { statusLine, statusLines, statusTable } from '../../../src/cli/show/status.js';
+import { queueText, statusLine, statusLines, statusTable } from '../../../src/cli/show/status.js';
 import { pad, printable, shorten, table, truncate, widthOf } from '../../../src/cli/show/text.js';
 import {
   remainingMs,
@@ -325,6 +325,9 @@ describe('progress', () => {
     const unauthorized = { kind: 'unauthorized', reason: 'HTTP 401', retryAtMs: 0 } as const;
     assert.equal(keyOf({ ...BUSY, connection: unauthorized }), 'unauthorized');
     assert.equal(keyOf({ ...BUSY, connection: { kind: 'online' } }), 'failing');
+    const full = { ...BUSY.queue, failing: 0, full: 'HTTP 507' };
+    assert.equal(keyOf({ ...BUSY, connection: { kind: 'online' }, queue: full }), 'full');
+    assert.match(queueText({ ...BUSY, queue: full }), /, waiting for room on the server/);
     assert.equal(keyOf(QUIET), undefined);
   });
 });

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { lstatSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { createServer as createRawServer } from 'node:net';
+import { connect, createServer as createRawServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ControlClient, ControlError, type ControlEvent, ROUTE_NAMES } from '../../../src/control/index.js';
+import { waitUntil } from '../../support/exec.js';
 import { GOOD_REQUESTS, Served, STATUS } from './parts.js';
 
 /** Something else that listens on a socket. */
@@ -68,10 +71,11 @@ test('where nobody listens there is no daemon', async () => {
     );
     // A socket whose daemon died.
     const dead = createRawServer();
-    await new Promise<void>((resolve) => dead.listen(socketPath, resolve));
-    // Closing would remove the socket; the descriptor alone goes, as with a daemon that is killed.
-    const handle: unknown = Reflect.get(dead, '_handle');
-    (handle as { close(): void }).close();
+    await new Promise<void>((resolve) => dead.listen(`${socketPath}.new`, resolve));
+    // Closing removes the socket under its first name.
+    renameSync(`${socketPath}.new`, socketPath);
+    await new Promise((resolve) => dead.close(resolve));
+    assert.ok(lstatSync(socketPath).isSocket());
     await assert.rejects(client.call('status', {}), code('no-daemon'));
   } finally {
     rmSync(dir, { recursive: true });
@@ -98,7 +102,11 @@ test('a daemon that does not answer', async () => {
 test('a daemon that goes away', async () => {
   await withServer(
     (request) => request.socket.destroy(),
-    (client) => assert.rejects(client.call('status', {}), code('disconnected')),
+    ({ socketPath }) =>
+      assert.rejects(
+        new ControlClient({ socketPath, timeoutMs: 300 }).call('status', {}),
+        code('disconnected'),
+      ),
   );
   await withServer(
     (_, response) => {
@@ -116,6 +124,83 @@ test('a daemon that goes away', async () => {
     },
     (client) => assert.rejects(client.events().next(), code('disconnected')),
   );
+});
+
+test('what only asks is asked again after a connection that was cut; what changes something is not', async () => {
+  const seen: string[] = [];
+  await withServer(
+    (request, response) => {
+      seen.push(request.url ?? '');
+      if (seen.length % 3 !== 0) request.socket.destroy();
+      else response.end(JSON.stringify(STATUS));
+    },
+    async (client) => {
+      assert.deepEqual(await client.call('status', {}), STATUS);
+      assert.deepEqual(seen, ['/v1/status', '/v1/status', '/v1/status']);
+      await assert.rejects(client.call('pause', {}), code('disconnected'));
+      assert.deepEqual(seen.slice(3), ['/v1/pause']);
+    },
+  );
+});
+
+test('a caller that is turned away for the crowd comes back, whatever it wants', async () => {
+  await using served = await Served.start({ limits: { maxConnections: 1 } });
+  let done: () => void = () => undefined;
+  served.service.onFlush = () =>
+    new Promise((resolve) => {
+      done = () => resolve({ pending: 0 });
+    });
+  const flush = served.client().call('flush', {});
+  await waitUntil('the flush', () => served.service.calls.length === 1);
+  await assert.rejects(served.client(100).call('pause', {}), code('busy'));
+  assert.equal(served.service.calls.length, 1);
+  const pause = served.client().call('pause', {});
+  const events = served.client().events();
+  const first = events.next();
+  done();
+  assert.deepEqual(await flush, { pending: 0 });
+  assert.deepEqual(await pause, { paused: true });
+  assert.equal((await first).value?.type, 'status');
+  await events.return();
+});
+
+/** A daemon in a process of its own, with one connection that may wait to be accepted. */
+const DAEMON = `
+require('node:http').createServer((_, response) => response.end(process.argv[2]))
+  .listen({ path: process.argv[1], backlog: 1 }, () => console.log('ready'));
+`;
+
+test('a queue of connections that is full is waited for, and told as what it is', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'infinimount-client-'));
+  const socketPath = join(dir, 'x.sock');
+  const daemon = spawn(process.execPath, ['-e', DAEMON, socketPath, JSON.stringify(STATUS)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const waiting: Socket[] = [];
+  try {
+    await once(daemon.stdout, 'data');
+    daemon.kill('SIGSTOP');
+    let refused: string | undefined;
+    while (refused === undefined) {
+      const socket = connect(socketPath);
+      waiting.push(socket);
+      refused = await once(socket, 'connect').then(
+        () => undefined,
+        (error: NodeJS.ErrnoException) => error.code,
+      );
+    }
+    assert.equal(refused, 'EAGAIN');
+    await assert.rejects(new ControlClient({ socketPath, timeoutMs: 200 }).call('status', {}), code('busy'));
+    await assert.rejects(new ControlClient({ socketPath, timeoutMs: 200 }).call('pause', {}), code('busy'));
+    await assert.rejects(new ControlClient({ socketPath, timeoutMs: 200 }).events().next(), code('busy'));
+    const late = new ControlClient({ socketPath }).call('status', {});
+    daemon.kill('SIGCONT');
+    assert.deepEqual(await late, STATUS);
+  } finally {
+    for (const socket of waiting) socket.destroy();
+    daemon.kill('SIGKILL');
+    rmSync(dir, { recursive: true });
+  }
 });
 
 test('something else that answers', async () => {

@@ -64,6 +64,7 @@ export const GOOD_REQUESTS: { readonly [N in RouteName]: RouteInput<N> } = {
   setLogLevel: { level: 'debug' },
   rotate: { password: 'n3w-pass', force: true },
   remount: { options: { 'read-only': 'true' } },
+  upgrade: {},
   unmount: { wait: false, lazy: true },
 };
 
@@ -172,6 +173,10 @@ export class FakeService implements ControlService {
   remount: ControlService['remount'] = (request, context) => {
     this.#note('remount', request, context);
     return { changed: [], needsNewMount: [] };
+  };
+  upgrade: ControlService['upgrade'] = (request, context) => {
+    this.#note('upgrade', request, context);
+    return { from: '0.1.0', to: '0.2.0' };
   };
   unmount: ControlService['unmount'] = (request, context) => {
     this.#note('unmount', request, context);

@@ -246,17 +246,55 @@ describe('bad connections', () => {
     }
   });
 
-  test('more connections than there may be are closed, and places are free again afterwards', async () => {
+  test('more connections than there may be are told so, and places are free again afterwards', async () => {
     await using served = await Served.start({ limits: { maxConnections: 4 } });
     const idle = Array.from({ length: 4 }, () => new RawConnection(served.path));
     await Promise.all(idle.map(({ socket }) => once(socket, 'connect')));
     using extra = new RawConnection(served.path);
-    assert.equal(await extra.exchange(''), '');
+    assert.match(await extra.exchange(GOOD), /^HTTP\/1\.1 503 .*"code":"too-many-connections"/s);
     for (const { socket } of idle) socket.destroy();
     await waitUntil('a place to be free', async () => {
       using again = new RawConnection(served.path);
       return (await again.exchange(GOOD)).startsWith('HTTP/1.1 200');
     });
+  });
+
+  test('connections that ask for nothing, or for half of something, make room for one that does', async () => {
+    await using served = await Served.start({ limits: { maxConnections: 4 } });
+    const silent = [
+      '',
+      'GET /v1/st',
+      'POST /v1/pause HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{',
+      '',
+    ].map((bytes) => {
+      const connection = new RawConnection(served.path);
+      connection.socket.write(bytes);
+      return connection;
+    });
+    await Promise.all(silent.map(({ socket }) => once(socket, 'connect')));
+    // All four would stay for the ten seconds that headers may take.
+    assert.deepEqual(await served.client(5_000).call('status', {}), STATUS);
+    assert.deepEqual(
+      silent.map(({ socket }) => socket.readableEnded || socket.destroyed),
+      [true, false, false, false],
+    );
+    for (const { socket } of silent) socket.destroy();
+  });
+
+  test('a connection may ask once, and no work is done for what it sends beyond', async () => {
+    await using served = await Served.start();
+    using connection = new RawConnection(served.path);
+    const answers = await connection.exchange('GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(20));
+    assert.match(answers, /^HTTP\/1\.1 200 /);
+    assert.equal(served.service.calls.length, 1);
+  });
+
+  test('a thousand that connect at the same moment all get through to the daemon', async () => {
+    await using served = await Served.start({ limits: { maxConnections: 2_000 } });
+    // Nothing is accepted before this turn of the event loop is over.
+    const crowd = Array.from({ length: 1_000 }, () => new RawConnection(served.path));
+    const answers = await Promise.all(crowd.map((connection) => connection.exchange(GOOD)));
+    assert.equal(answers.filter((answer) => answer.startsWith('HTTP/1.1 200 ')).length, 1_000);
   });
 
   test('a connection closed on one side is closed on the other, whatever was under way', async () => {

@@ -85,6 +85,10 @@ function setUp(dir = '/') {
     continuity: () => ({ takeovers: 1, keeper: 'process' }),
     rotation: { rotate: async () => ({ accepted: true }) },
     remounter: { remount: async () => ({ changed: [], needsNewMount: [] }) },
+    upgrade: {
+      check: async () => ({ from: '1', to: '2' }),
+      begin: () => void ended.push('upgraded'),
+    },
     unmount: () => kernel.takeAway(),
     stop: () => void ended.push('stopped'),
     metrics: { scrape: async () => ({ contentType: 'text/plain', text: '' }) },
@@ -238,4 +242,12 @@ test('each kind of error is told with its code, its status and what to do', () =
       undefined,
     ],
   );
+});
+
+test('an upgrade begins after its answer', async () => {
+  const { service, context, ended, after } = setUp();
+  assert.deepEqual(await service.upgrade({}, context), { from: '1', to: '2' });
+  assert.deepEqual(ended, []);
+  for (const then of after) then();
+  assert.deepEqual(ended, ['upgraded']);
 });

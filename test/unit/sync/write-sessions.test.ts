@@ -154,6 +154,16 @@ describe('commitWrite', () => {
     assert.equal(file().interrupted, false);
   });
 
+  test('of a close that is in doubt when the engine closes is decided then, and touches the state no more', async () => {
+    const { parts, ino, file } = await makeWritten();
+    parts.writers.add(ino);
+    parts.sessions.commitWrite(ino, { size: 7, ...TIMES }, false);
+    parts.sessions.close();
+    assert.equal(file().writing, true);
+    await parts.state.close();
+    await parts.clock.advance(60_000);
+  });
+
   test('a close while another handle stays counts as being written again after a moment', async () => {
     const { parts, ino, file } = await makeWritten();
     parts.writers.add(ino);
