@@ -50,6 +50,8 @@ export interface Sync {
    */
   present(file: Ino, start: number, end: number, request?: Interruptible): Promise<void> | undefined;
 
+  /** A file was made to be written: its record says so, and its first write is part of the generation it begins with. */
+  created(file: Ino): void;
   /**
    * Before any change of a file's bytes: the body is staged and whole afterwards (only its first `keepBytes` are
    * asked for: 0 makes it empty), no upload is reading it, and the change will count as a new generation.

@@ -281,6 +281,10 @@ export class SyncEngine implements Sync, SyncControl {
     });
   }
 
+  created(file: Ino): void {
+    this.#sessions.created(file);
+  }
+
   beginWrite(file: Ino, keepBytes: number, request?: Interruptible): Promise<void> | undefined {
     return this.#sessions.beginWrite(file, keepBytes, request);
   }

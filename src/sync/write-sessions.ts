@@ -55,6 +55,14 @@ export class WriteSessions {
     this.#usage = deps.usage;
   }
 
+  /** See `Sync.created`. */
+  created(file: Ino): void {
+    const node = this.#state.get(file);
+    if (node?.kind !== 'file' || !node.writing) return;
+    this.#begun.set(file, node.gen);
+    this.#ready.add(file);
+  }
+
   /** See `Sync.beginWrite`. */
   beginWrite(file: Ino, keepBytes: number, request?: Interruptible): Promise<void> | undefined {
     if (this.#ready.has(file)) return undefined;

@@ -55,7 +55,7 @@ export class SteppingClock implements Clock {
 /** What the synchronisation was told, in order. */
 export type SyncCall =
   | { readonly what: 'commit'; readonly ino: Ino; readonly size: number; readonly stillOpen: boolean }
-  | { readonly what: 'fsynced' | 'unused' | 'settled' | 'present' | 'begin'; readonly ino: Ino };
+  | { readonly what: 'fsynced' | 'unused' | 'settled' | 'present' | 'begin' | 'created'; readonly ino: Ino };
 
 export class FakeSync implements Sync {
   readonly calls: SyncCall[] = [];
@@ -106,6 +106,10 @@ export class FakeSync implements Sync {
       if (this.presentError !== undefined) throw this.presentError;
       body.fill(start, this.#bytes(file).subarray(start, end));
     });
+  }
+
+  created(file: Ino): void {
+    this.calls.push({ what: 'created', ino: file });
   }
 
   beginWrite(file: Ino, keepBytes: number): Promise<void> | undefined {
