@@ -47,7 +47,11 @@ export function createBridge(options: BridgeOptions): FuseHandlers {
   });
   const keepCache = (node: Ino) =>
     vfs.inodes.takeCacheDoubt(node) || isStale?.(node) === true ? 0 : FOPEN.KEEP_CACHE;
-  const opened = (node: Ino, made: Fh): OpenReply => ({ fh: made, flags: keepCache(node) });
+  const opened = (node: Ino, made: Fh, { writable, truncate }: OpenMode): OpenReply => {
+    // The close of a file that was only read tells nothing; the release comes all the same.
+    const noFlush = writable || truncate ? 0 : FOPEN.NOFLUSH;
+    return { fh: made, flags: keepCache(node) | noFlush };
+  };
   const unanswered = (operation: string, act: () => void) => {
     try {
       act();
@@ -93,17 +97,16 @@ export function createBridge(options: BridgeOptions): FuseHandlers {
       return vfs.renames.run({ parent: ino(parent), name }, to, renameMode(flags), context);
     }),
 
-    open: on('open', ({ nodeId, flags, killSuidgid }, context) =>
-      after(vfs.files.open(ino(nodeId), openMode(flags, killSuidgid), context), (fh) =>
-        opened(ino(nodeId), fh),
-      ),
-    ),
+    open: on('open', ({ nodeId, flags, killSuidgid }, context) => {
+      const mode = openMode(flags, killSuidgid);
+      return after(vfs.files.open(ino(nodeId), mode, context), (fh) => opened(ino(nodeId), fh, mode));
+    }),
     create: on('create', ({ parent, name, flags, mode, killSuidgid }, caller) => {
       const exclusive = (flags & constants.O_EXCL) !== 0;
       const request = { mode, caller, open: openMode(flags, killSuidgid), exclusive };
       return after(vfs.names.create(ino(parent), name, request, caller), ({ attributes, fh: made }) => ({
         entry: entry(attributes),
-        open: opened(attributes.ino, made),
+        open: opened(attributes.ino, made, request.open),
       }));
     }),
     read: on('read', (request, context) =>

@@ -43,7 +43,7 @@ describe('handlers', () => {
     const on = bridge(world);
     const open = (nodeId: Ino) => ({ nodeId, flags: constants.O_RDONLY, killSuidgid: false });
     const flagsOf = (nodeId: Ino) => now(on.open(open(nodeId), contextOf())).flags;
-    assert.deepEqual([flagsOf(ino), flagsOf(ino)], [0, FOPEN.KEEP_CACHE]);
+    assert.deepEqual([flagsOf(ino), flagsOf(ino)], [FOPEN.NOFLUSH, FOPEN.NOFLUSH | FOPEN.KEEP_CACHE]);
     const dirFlags = () => now(on.opendir(open(dir), contextOf())).flags;
     assert.deepEqual([dirFlags(), dirFlags()], [FOPEN.CACHE_DIR, FOPEN.CACHE_DIR | FOPEN.KEEP_CACHE]);
   });
@@ -96,6 +96,20 @@ describe('handlers', () => {
     assert.equal(world.vfs.handleCount, 0);
   });
 
+  test('the kernel tells of the close of what may have been changed only', () => {
+    const world = makeWorld();
+    const on = bridge(world);
+    const nodeId = put(world, ROOT_INO, 'f', 'old');
+    const noFlush = (flags: number) =>
+      ((now(on.open({ nodeId, flags, killSuidgid: false }, contextOf())).flags ?? 0) & FOPEN.NOFLUSH) !== 0;
+    assert.deepEqual(
+      [constants.O_RDONLY, constants.O_WRONLY, constants.O_RDWR, constants.O_RDONLY | constants.O_TRUNC].map(
+        noFlush,
+      ),
+      [true, false, false, false],
+    );
+  });
+
   test('open flags: append and truncate', () => {
     const world = makeWorld();
     const on = bridge(world);
@@ -130,7 +144,7 @@ describe('handlers', () => {
     const on = bridge(world, { isStale: (ino: Ino) => ino === stale });
     const flags = (nodeId: number) =>
       now(on.open({ nodeId, flags: 0, killSuidgid: false }, contextOf())).flags;
-    assert.deepEqual([flags(stale), flags(good)], [0, FOPEN.KEEP_CACHE]);
+    assert.deepEqual([flags(stale), flags(good)], [FOPEN.NOFLUSH, FOPEN.NOFLUSH | FOPEN.KEEP_CACHE]);
     const dir = now(on.opendir({ nodeId: ROOT_INO, flags: 0, killSuidgid: false }, contextOf()));
     assert.equal(dir.flags, FOPEN.CACHE_DIR | FOPEN.KEEP_CACHE);
   });
