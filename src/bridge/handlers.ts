@@ -47,10 +47,10 @@ export function createBridge(options: BridgeOptions): FuseHandlers {
   });
   const keepCache = (node: Ino) =>
     vfs.inodes.takeCacheDoubt(node) || isStale?.(node) === true ? 0 : FOPEN.KEEP_CACHE;
-  const opened = (node: Ino, made: Fh, { writable }: OpenMode): OpenReply => {
+  const opened = (node: Ino, made: Fh, { writable, truncate }: OpenMode): OpenReply => {
     const backingId = vfs.backingOf(made);
     // A close of what cannot have been written has nothing to tell.
-    const noFlush = writable ? 0 : FOPEN.NOFLUSH;
+    const noFlush = writable || truncate ? 0 : FOPEN.NOFLUSH;
     return backingId === undefined
       ? { fh: made, flags: keepCache(node) | noFlush }
       : { fh: made, flags: FOPEN.PASSTHROUGH | noFlush, backingId };

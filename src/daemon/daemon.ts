@@ -172,7 +172,10 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
 
   const { notify } = manager;
   const { mountPoint, privileged } = checked;
-  const observe = metrics.fuseAnswered;
+  const observe: KernelSideDeps['observe'] = (operation, durationMs, errno) => {
+    metrics.fuseAnswered(operation, durationMs, errno);
+    engine.noteRequest();
+  };
   const parts = { options, mountPoint, vfs, engine, settings, clock, logger, observe };
   const guard: KernelSideDeps['guard'] = (mount, by, from) => {
     if (from === undefined) lineage.next();

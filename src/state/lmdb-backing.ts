@@ -58,6 +58,8 @@ export class LmdbBacking implements Backing {
   // State
   readonly #cache = new LRUCache<Ino, NodeRecord>({ max: CACHED_RECORDS });
   readonly #metaValues = new Map<string, unknown>();
+  /** The name that was asked for last: whoever makes it asks for it four times, and LMDB is slow to say no. */
+  #lastName: { readonly parent: Ino; readonly name: Name; readonly entry: NameEntry | undefined } | undefined;
   #active = new Overlay();
   /** INVARIANT: whatever is neither in `#active` nor in `#batch` is in the database. */
   #batch: Batch | undefined;
@@ -112,11 +114,11 @@ export class LmdbBacking implements Backing {
   }
 
   name(parent: Ino, name: Name): NameEntry | undefined {
-    if (this.#active.names.has(parent, name)) return this.#active.names.get(parent, name);
-    const older = this.#batch?.overlay.names;
-    if (older?.has(parent, name)) return older.get(parent, name);
-    const bytes = this.#environment.tables.names.get([parent, name]);
-    return bytes === undefined ? undefined : decodeEntry(parent, name, bytes);
+    const last = this.#lastName;
+    if (last?.parent === parent && last.name === name) return last.entry;
+    const entry = this.#name(parent, name);
+    this.#lastName = { parent, name, entry };
+    return entry;
   }
 
   names(parent: Ino, after: Name | undefined, limit: number): readonly NameSlot[] {
@@ -141,6 +143,7 @@ export class LmdbBacking implements Backing {
       throw new StateError('disk', `Cannot write to the journal in "${this.#dir}"`, { cause });
     }
     this.#active.apply(rows);
+    this.#lastName = undefined;
     for (const [ino, record] of changes.nodes) {
       if (record === undefined) this.#cache.delete(ino);
       else this.#cache.set(ino, record);
@@ -225,6 +228,14 @@ export class LmdbBacking implements Backing {
     migrate(this.#environment, schema, version, this.#dir);
     for (const path of journal.paths) fs.unlinkSync(path);
     return new Journal(this.#dir, journal.nextSegment, journal.lastSequence + 1);
+  }
+
+  #name(parent: Ino, name: Name): NameEntry | undefined {
+    if (this.#active.names.has(parent, name)) return this.#active.names.get(parent, name);
+    const older = this.#batch?.overlay.names;
+    if (older?.has(parent, name)) return older.get(parent, name);
+    const bytes = this.#environment.tables.names.get([parent, name]);
+    return bytes === undefined ? undefined : decodeEntry(parent, name, bytes);
   }
 
   #nodeBytes(ino: Ino): Uint8Array | undefined {

@@ -64,14 +64,14 @@ export interface Sync {
    */
   present(file: Ino, start: number, end: number, request?: Interruptible): Promise<void> | undefined;
 
+  /** A file was made to be written: its record says so, and its first write is part of the generation it begins with. */
+  created(file: Ino): void;
   /**
    * Before any change of a file's bytes: the body is staged and whole afterwards (only its first `keepBytes` are
    * asked for: 0 makes it empty), no upload is reading it, and the change will count as a new generation.
    * The body must be in use. Call it before every write; it is cheap when there is nothing to do.
    */
   beginWrite(file: Ino, keepBytes: number, request?: Interruptible): Promise<void> | undefined;
-  /** A file was made, and is going to be written: what {@link beginWrite} would do has been done. */
-  beganNew(file: Ino): void;
   /** Whether an upload reads the file's body in place. */
   isRead(file: Ino): boolean;
   /** Ends all reading of the body in place, or waits for it. */

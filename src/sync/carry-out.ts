@@ -116,7 +116,8 @@ export class CarryOut {
       editor.confirm((confirm) =>
         confirm.attempted(node.ino, place, { place, gen: source.gen, size, sha256 }),
       );
-    note(source.sha256());
+    const known = source.sha256();
+    note(known);
     let sent = false;
     let result: WriteResult;
     try {
@@ -129,7 +130,7 @@ export class CarryOut {
           progress.sentBytes = bytes;
         },
         onSent: () => {
-          if (!sent) note(source.sha256());
+          if (!sent && source.sha256() !== known) note(source.sha256());
           sent = true;
         },
       });

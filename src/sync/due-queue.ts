@@ -2,6 +2,7 @@
 
 import { type Clock, Heap, type Ino, type Timer } from '../base/index.js';
 
+/** An entry of the heap. */
 interface Due {
   readonly ino: Ino;
   readonly atMs: number;
@@ -9,12 +10,19 @@ interface Due {
   readonly sequence: number;
 }
 
+interface Wanted {
+  atMs: number;
+  sequence: number;
+  /** Its entry in the heap: never later than it is wanted, so that a node that is put off again and again has one entry. */
+  entry: Due;
+}
+
 export class DueQueue {
   readonly #clock: Clock;
   readonly #onDue: () => void;
-  /** Holds outdated entries too; the map says which count. */
+  /** Holds outdated and early entries too; the map says what counts. */
   readonly #heap = new Heap<Due>((a, b) => a.atMs < b.atMs || (a.atMs === b.atMs && a.sequence < b.sequence));
-  readonly #atMs = new Map<Ino, number>();
+  readonly #wanted = new Map<Ino, Wanted>();
   #sequence = 0;
   #timer: Timer | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
@@ -26,32 +34,44 @@ export class DueQueue {
   }
 
   get size(): number {
-    return this.#atMs.size;
+    return this.#wanted.size;
   }
 
   has(ino: Ino): boolean {
-    return this.#atMs.has(ino);
+    return this.#wanted.has(ino);
   }
 
   /** When the node is due, in ms since the epoch. */
   atMs(ino: Ino): number | undefined {
-    return this.#atMs.get(ino);
+    return this.#wanted.get(ino)?.atMs;
   }
 
   /** Puts a node at a time, instead of the one it had. */
   set(ino: Ino, atMs: number): void {
-    this.#atMs.set(ino, atMs);
-    this.#sequence += 1;
-    this.#heap.push({ ino, atMs, sequence: this.#sequence });
+    const sequence = ++this.#sequence;
+    const wanted = this.#wanted.get(ino);
+    if (wanted !== undefined && wanted.entry.atMs <= atMs) {
+      wanted.atMs = atMs;
+      wanted.sequence = sequence;
+      return;
+    }
+    const entry = { ino, atMs, sequence };
+    this.#wanted.set(ino, { atMs, sequence, entry });
+    this.#heap.push(entry);
   }
 
   /** Takes out the next node that is due by `nowMs`. */
   take(nowMs: number): Ino | undefined {
     for (let next = this.#heap.peek(); next !== undefined && next.atMs <= nowMs; next = this.#heap.peek()) {
       this.#heap.pop();
-      if (this.#atMs.get(next.ino) !== next.atMs) continue;
-      this.#atMs.delete(next.ino);
-      return next.ino;
+      const wanted = this.#wanted.get(next.ino);
+      if (wanted?.entry !== next) continue;
+      if (wanted.sequence === next.sequence) {
+        this.#wanted.delete(next.ino);
+        return next.ino;
+      }
+      wanted.entry = { ino: next.ino, atMs: wanted.atMs, sequence: wanted.sequence };
+      this.#heap.push(wanted.entry);
     }
     return undefined;
   }

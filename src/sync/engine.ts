@@ -23,6 +23,7 @@ import type {
   SyncEvent,
   Trouble,
 } from './control.js';
+import { Courtesy } from './courtesy.js';
 import type { TreeContext } from './effects.js';
 import { Events } from './events.js';
 import { Executor } from './executor.js';
@@ -93,6 +94,7 @@ export class SyncEngine implements Sync, SyncControl {
   readonly #pins: Pins;
   readonly #conflicts: Conflicts;
   readonly #cache: CacheControl;
+  readonly #courtesy: Courtesy;
   #usage: Usage = NOTHING_IN_USE;
 
   constructor(deps: SyncDeps, options: SyncOptions) {
@@ -147,8 +149,23 @@ export class SyncEngine implements Sync, SyncControl {
         if (path !== undefined) events.emit({ type: 'uploaded', path, bytes });
       },
     });
+    const courtesy = new Courtesy(clock);
+    this.#courtesy = courtesy;
     this.#executor = new Executor(
-      { state, editor, refresher, sessions, carryOut, connectivity, events, usage, clock, random, log },
+      {
+        state,
+        editor,
+        refresher,
+        sessions,
+        carryOut,
+        connectivity,
+        events,
+        usage,
+        courtesy,
+        clock,
+        random,
+        log,
+      },
       options,
     );
     this.#connectivity = connectivity;
@@ -215,6 +232,11 @@ export class SyncEngine implements Sync, SyncControl {
     this.#usage = usage;
   }
 
+  /** A program was answered, by whatever is here: what is carried up gives way to programs that ask on and on. */
+  noteRequest(): void {
+    this.#courtesy.noteRequest();
+  }
+
   onInvalidate(listener: (event: Invalidation) => void): void {
     this.#editor.onInvalidate(listener);
   }
@@ -268,6 +290,10 @@ export class SyncEngine implements Sync, SyncControl {
     });
   }
 
+  created(file: Ino): void {
+    this.#sessions.created(file);
+  }
+
   beginWrite(file: Ino, keepBytes: number, request?: Interruptible): Promise<void> | undefined {
     return this.#sessions.beginWrite(file, keepBytes, request);
   }
@@ -278,10 +304,6 @@ export class SyncEngine implements Sync, SyncControl {
     stillOpen: boolean,
   ): void {
     this.#sessions.commitWrite(file, attributes, stillOpen);
-  }
-
-  beganNew(file: Ino): void {
-    this.#sessions.beganNew(file);
   }
 
   isRead(file: Ino): boolean {

@@ -18,6 +18,7 @@ import { Concurrency } from './concurrency.js';
 import type { Connectivity } from './connectivity.js';
 import type { QueueEntryInfo, QueueSummary } from './control.js';
 import { CopyTimes } from './copy-times.js';
+import type { Courtesy } from './courtesy.js';
 import { type Decision, decide, type Op, type PlanContext } from './decide.js';
 import { DueQueue } from './due-queue.js';
 import { isDead } from './effects.js';
@@ -47,6 +48,7 @@ export interface ExecutorDeps {
   readonly connectivity: Connectivity;
   readonly events: Events;
   readonly usage: Usage;
+  readonly courtesy: Courtesy;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -115,7 +117,8 @@ export class Executor {
       concurrency,
       uploadDelayMs: options.uploadDelayMs,
     });
-    const { usage } = deps;
+    const { usage, courtesy } = deps;
+    courtesy.onFree = () => this.#goOn();
     this.#context = {
       hasWriter: (ino) => usage.hasWritableHandle(ino),
       copyDue: (ino) => this.#deps.sessions.isCopyDue(ino),
@@ -229,10 +232,7 @@ export class Executor {
   resume(): void {
     this.#paused = false;
     if (!this.#started || this.#closed) return;
-    const nowMs = this.#clock.nowMs();
-    this.#retryPathBlocked(nowMs);
-    this.#fillSlots(nowMs);
-    this.#arm();
+    this.#goOn();
   }
 
   /** Makes a node due at once, with what it waits for. */
@@ -292,6 +292,7 @@ export class Executor {
     const waiting = this.#settling.wait(ino, request?.signal);
     // The close that waits for the upload is not what the upload may wait for.
     this.#copies.allow(ino);
+    this.#deps.courtesy.hurry();
     this.expedite(ino);
     return waiting;
   }
@@ -300,6 +301,7 @@ export class Executor {
   drained(signal?: AbortSignal): Promise<void> {
     if (this.#closed) return Promise.reject(stopping());
     const waiting = this.#draining.wait('all', signal);
+    this.#deps.courtesy.hurry();
     this.#scheduleNow(this.#backlog);
     this.#checkDrained();
     if (this.#paused) this.#draining.rejectAll(paused());
@@ -337,7 +339,6 @@ export class Executor {
       if (ours) this.#schedule(ino, nowMs);
       else this.#postpone(ino, nowMs);
     }
-    if (!ours) this.#slots.noteChange();
     this.#arm();
   }
 
@@ -376,10 +377,27 @@ export class Executor {
   }
 
   #arm(): void {
-    if (this.#isActive) this.#due.arm();
+    if (this.#isActive && !this.#deps.courtesy.isHolding) this.#due.arm();
+  }
+
+  /** Whether programs come first now; then {@link #goOn} is called again. Whoever waits for the server comes before them. */
+  #givesWay(): boolean {
+    if (this.#settling.size > 0 || this.#draining.size > 0) return false;
+    return this.#deps.courtesy.givesWay();
+  }
+
+  /** Begins what may be begun. */
+  #goOn(): void {
+    if (!this.#isActive || this.#givesWay()) return;
+    const nowMs = this.#clock.nowMs();
+    this.#retryPathBlocked(nowMs);
+    this.#fillSlots(nowMs);
+    this.#pump();
+    this.#checkDrained();
   }
 
   #pump(): void {
+    if (this.#isActive && this.#givesWay()) return;
     const nowMs = this.#clock.nowMs();
     while (this.#isActive) {
       const ino = this.#due.take(nowMs);
@@ -484,11 +502,7 @@ export class Executor {
     if (this.#again.delete(ino) || (!due && node !== undefined && isDirty(node, this.#state)))
       this.#schedule(ino, nowMs);
     this.#wake(ino, nowMs);
-    if (!this.#isActive) return;
-    this.#retryPathBlocked(nowMs);
-    this.#fillSlots(nowMs);
-    this.#pump();
-    this.#checkDrained();
+    this.#goOn();
   }
 
   /** Nodes that waited for a path had a slot already: they come before all others. */

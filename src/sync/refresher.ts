@@ -90,6 +90,8 @@ export class Refresher {
   /** Directories by last use, oldest first. */
   readonly #used = new Map<Ino, number>();
   readonly #walkAhead: WalkAhead;
+  /** The stale directory of the file that was opened last. */
+  #lookedInto: Ino | undefined;
   #closed = false;
 
   constructor(
@@ -147,6 +149,9 @@ export class Refresher {
     if (node?.base === undefined || node.local === undefined || node.kind === 'dir') return undefined;
     const dir = this.#state.get(node.base.parent);
     if (dir?.kind !== 'dir' || !this.#isStale(dir) || this.#connectivity.waitMs > 0) return undefined;
+    // Who opens a second file most likely goes on: one listing spares a round trip for each.
+    if (this.#lookedInto === dir.ino) this.#refreshBehind(dir.ino);
+    this.#lookedInto = dir.ino;
     return abortable(this.#lookAt(dir.ino, node.base.name), request?.signal);
   }
 

@@ -57,6 +57,14 @@ export class WriteSessions {
     this.#usage = deps.usage;
   }
 
+  /** See `Sync.created`. */
+  created(file: Ino): void {
+    const node = this.#state.get(file);
+    if (node?.kind !== 'file' || !node.writing) return;
+    this.#begun.set(file, node.gen);
+    this.#ready.add(file);
+  }
+
   /** See `Sync.beginWrite`. */
   beginWrite(file: Ino, keepBytes: number, request?: Interruptible): Promise<void> | undefined {
     if (this.#ready.has(file)) return undefined;
@@ -79,14 +87,6 @@ export class WriteSessions {
     this.#begun.set(file, writing.gen);
     this.#ready.add(file);
     return undefined;
-  }
-
-  /** See `Sync.beganNew`. */
-  beganNew(file: Ino): void {
-    const node = this.#state.get(file);
-    if (node?.kind !== 'file' || !node.writing || node.content !== 'staged') return;
-    this.#begun.set(file, node.gen);
-    this.#ready.add(file);
   }
 
   isRead(file: Ino): boolean {

@@ -5,6 +5,7 @@ import { type InodeRecord, linkCount } from '../state/index.js';
 import { inodeRecord, latest, type VfsCore, withoutPrivileges } from './core.js';
 import type { Fh } from './fh.js';
 import type { Files } from './file-io.js';
+import type { LiveAttributes } from './inode-table.js';
 import { DIRECTORY_SIZE_BYTES, IO_SIZE_BYTES, STAT_BLOCK_BYTES } from './limits.js';
 import type { VfsRequest } from './request.js';
 
@@ -73,11 +74,10 @@ export class AttributeOperations {
 
   #apply(ino: Ino, changes: AttributeChanges, asked: AttributeChanges): Attributes {
     const core = this.#core;
-    // The record must be current before a part of it is replaced.
-    this.#files.commitLive(ino);
+    const live = this.#liveOf(ino);
     const now = core.clock.nowNs();
     core.state.transact((tx) => {
-      const record = inodeRecord(tx, core.inode(ino));
+      const record = withLive(inodeRecord(tx, core.inode(ino)), live);
       // touch(1) says that a file whose writer died is good as it is.
       const released = record.kind === 'file' && changes.mtime !== undefined ? { interrupted: false } : {};
       tx.put({
@@ -91,8 +91,25 @@ export class AttributeOperations {
         ctime: changes.ctime ?? now,
       });
     });
+    if (live !== undefined) core.inodes.setLive(ino, undefined);
     return this.get(ino);
   }
+
+  /** What writing has made of a file that is still being written, to be committed together with the change. */
+  #liveOf(ino: Ino): LiveAttributes | undefined {
+    const core = this.#core;
+    const live = core.live(ino);
+    const record = core.inode(ino);
+    if (record.kind === 'file' && record.writing && core.inodes.isOpenForWriting(ino)) return live;
+    // The record must be current before a part of it is replaced.
+    this.#files.commitLive(ino);
+    return undefined;
+  }
+}
+
+function withLive(record: InodeRecord, live: LiveAttributes | undefined): InodeRecord {
+  if (live === undefined || record.kind !== 'file') return record;
+  return { ...record, size: live.size, mtime: live.mtime };
 }
 
 function changedMode(record: InodeRecord, changes: AttributeChanges): number {

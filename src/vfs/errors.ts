@@ -41,7 +41,11 @@ export class VfsError extends Error {
   readonly entry: string | undefined;
 
   constructor(code: VfsErrorCode, what: string, context: VfsErrorContext = {}) {
+    const limit = Error.stackTraceLimit;
+    // Everyday answers: nobody reads their stack traces, which cost more than the request. EIO is logged.
+    if (code !== 'EIO') Error.stackTraceLimit = 0;
     super(`${code}: ${what}`, context.cause === undefined ? undefined : { cause: context.cause });
+    Error.stackTraceLimit = limit;
     this.code = code;
     this.ino = context.ino;
     this.entry = context.name;

@@ -71,7 +71,6 @@ export class Files {
     const handle = this.#attach(body, mode, request, this.#core.backing.chooseNew(body, mode));
     // The name itself is what the close has to carry away, even when nothing is written.
     if (mode.writable) this.#markWritten(handle);
-    if (mode.writable) this.#core.sync.beganNew(handle.ino);
     return handle.fh;
   }
 

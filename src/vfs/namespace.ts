@@ -369,12 +369,15 @@ export class Namespace {
     { mode, caller, writing }: { readonly mode: number; readonly caller: Caller; readonly writing: boolean },
     request: VfsRequest | undefined,
   ): Body {
-    const { state, content } = this.#core;
-    // The body first: a record never promises bytes that are not on the disk.
-    const body = content.createStaged(state.transact((tx) => tx.allocate()));
+    const { state, content, sync } = this.#core;
+    let made: Body | undefined;
     try {
-      state.transact((tx) => {
-        const node = this.#newNode(body.ino, this.#parentIn(tx, parent), name, mode, caller);
+      const body = state.transact((tx) => {
+        const directory = this.#parentIn(tx, parent);
+        const ino = tx.allocate();
+        // Before the commit: a record never promises bytes that are not on the disk.
+        made = content.createStaged(ino);
+        const node = this.#newNode(ino, directory, name, mode, caller);
         const record: FileRecord = {
           kind: 'file',
           ...node,
@@ -388,13 +391,17 @@ export class Namespace {
         };
         tx.put(record);
         touchDirectory(tx, parent, node.mtime);
-        markDone(tx, request, body.ino);
+        markDone(tx, request, ino);
+        return made;
       });
+      if (writing) sync.created(body.ino);
+      return body;
     } catch (error) {
-      content.release(body.ino);
-      content.discard(body.ino);
+      if (made !== undefined) {
+        content.release(made.ino);
+        content.discard(made.ino);
+      }
       throw error;
     }
-    return body;
   }
 }

@@ -96,6 +96,20 @@ describe('handlers', () => {
     assert.equal(world.vfs.handleCount, 0);
   });
 
+  test('the kernel tells of the close of what may have been changed only', () => {
+    const world = makeWorld();
+    const on = bridge(world);
+    const nodeId = put(world, ROOT_INO, 'f', 'old');
+    const noFlush = (flags: number) =>
+      ((now(on.open({ nodeId, flags, killSuidgid: false }, contextOf())).flags ?? 0) & FOPEN.NOFLUSH) !== 0;
+    assert.deepEqual(
+      [constants.O_RDONLY, constants.O_WRONLY, constants.O_RDWR, constants.O_RDONLY | constants.O_TRUNC].map(
+        noFlush,
+      ),
+      [true, false, false, false],
+    );
+  });
+
   test('open flags: append and truncate', () => {
     const world = makeWorld();
     const on = bridge(world);

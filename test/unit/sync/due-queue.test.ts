@@ -40,6 +40,19 @@ describe('DueQueue', () => {
     assert.equal(queue.has(ino(1)), false);
   });
 
+  test('a node that is put off comes behind what was set for that time before', async () => {
+    const { clock, queue, taken } = make();
+    for (const atMs of [10, 20, 30]) queue.set(ino(1), atMs);
+    queue.set(ino(2), 30);
+    queue.set(ino(1), 30);
+    queue.arm();
+    await clock.advance(29);
+    assert.deepEqual(taken, []);
+    assert.equal(queue.atMs(ino(1)), 30);
+    await clock.advance(1);
+    assert.deepEqual(taken, ['2@30', '1@30']);
+  });
+
   test('an earlier time moves the timer forward', async () => {
     const { clock, queue, taken } = make();
     queue.set(ino(1), 100);

@@ -75,6 +75,18 @@ describe('order', () => {
   });
 });
 
+test('a small file is two commits: that it is sent, and that it is there', async () => {
+  const world = await makeWorld();
+  await world.write('/a', 'one');
+  let commits = 0;
+  world.state.onCommit(() => {
+    commits += 1;
+  });
+  await world.clock.advance(DELAY_MS);
+  assert.deepEqual(world.server.textTree(), { '/a': 'one' });
+  assert.equal(commits, 2);
+});
+
 describe('delays', () => {
   test('a change waits until nothing more happens to the node', async () => {
     const world = await makeWorld();

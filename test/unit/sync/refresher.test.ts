@@ -259,6 +259,19 @@ describe('before an open', () => {
     assert.equal(await world.read('/a'), 'changed');
   });
 
+  test('who opens one file of a stale directory after another waits for two answers, not for one each', async () => {
+    const world = await makeWorld({ '/a': '1', '/b': '2', '/c': '3' });
+    await world.clock.advance(10 * MINUTE_MS);
+    world.server.clearLog();
+    await world.engine.fresh(inoOf(world, '/a'));
+    assert.deepEqual(listed(world), []);
+    await world.engine.fresh(inoOf(world, '/b'));
+    await quiesce();
+    assert.deepEqual(listed(world), ['/']);
+    assert.equal(world.engine.fresh(inoOf(world, '/c')), undefined);
+    assert.equal(world.server.counts().stat, 2);
+  });
+
   test('one that is gone goes', async () => {
     const world = await makeWorld({ '/a': '1', '/b': '2' });
     const ino = inoOf(world, '/a');

@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Ino } from '../../../src/base/index.js';
+import { type Ino, ROOT_INO } from '../../../src/base/index.js';
 import type { FileRecord } from '../../../src/state/index.js';
 import { quiesce } from '../../support/manual-clock.js';
 import { Parts } from './parts.js';
+import { makeWorld } from './world.js';
 
 const TIMES = { mtime: 5n, ctime: 5n };
 
@@ -47,6 +48,25 @@ describe('beginWrite', () => {
     assert.equal(parts.content.peek(ino)?.size, 0);
     assert.equal(file().content, 'staged');
     assert.equal(parts.server.counts().read, 0);
+  });
+
+  test('of a file that was just made to be written commits nothing', async () => {
+    const world = await makeWorld();
+    const open = { writable: true, append: false, truncate: false };
+    const { fh, attributes } = await world.vfs.names.create(ROOT_INO, 'f', {
+      mode: 0o644,
+      caller: { uid: 0, gid: 0 },
+      open,
+      exclusive: true,
+    });
+    const before = world.state.get(attributes.ino);
+    await world.vfs.files.write(fh, Buffer.from('abc'), 0);
+    assert.equal(world.state.get(attributes.ino), before);
+    assert.ok(before?.kind === 'file' && before.writing);
+    await world.vfs.files.flush(fh);
+    world.vfs.files.release(fh);
+    await world.clock.advance(1_000);
+    assert.deepEqual(world.server.textTree(), { '/f': 'abc' });
   });
 
   test('is free of commits while the program goes on', async () => {

@@ -48,6 +48,29 @@ describe('attributes', () => {
     assert.equal(world.vfs.attributes.get(ino).mtime, 42n);
   });
 
+  test('a change while the file is being written is one commit, with what was written', () => {
+    const world = makeWorld();
+    const { vfs, state } = world;
+    const made = now(
+      vfs.names.create(ROOT_INO, 'f', { mode: 0o644, caller: CALLER, open: WRITE, exclusive: true }),
+    );
+    const { ino } = made.attributes;
+    now(vfs.files.write(made.fh, Buffer.from('abc'), 0));
+    let commits = 0;
+    state.onCommit(() => {
+      commits += 1;
+    });
+    now(vfs.attributes.set(ino, { mode: 0o600 }, made.fh));
+    assert.equal(commits, 1);
+    const record = state.get(ino);
+    assert(record?.kind === 'file');
+    assert.deepEqual([record.size, record.mode, record.writing], [3, 0o600, true]);
+    now(vfs.files.flush(made.fh));
+    vfs.files.release(made.fh);
+    assert.deepEqual([vfs.attributes.get(ino).size, vfs.attributes.get(ino).mode], [3, 0o600]);
+    world.check();
+  });
+
   test('a change of owner takes set-id bits from files, not from directories', () => {
     const table = [
       { mode: 0o6755, changes: { uid: 5 }, expected: 0o755 },

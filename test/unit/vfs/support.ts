@@ -56,7 +56,15 @@ export class SteppingClock implements Clock {
 export type SyncCall =
   | { readonly what: 'commit'; readonly ino: Ino; readonly size: number; readonly stillOpen: boolean }
   | {
-      readonly what: 'fsynced' | 'unused' | 'settled' | 'present' | 'begin' | 'unseen' | 'unwritten';
+      readonly what:
+        | 'fsynced'
+        | 'unused'
+        | 'settled'
+        | 'present'
+        | 'begin'
+        | 'unseen'
+        | 'unwritten'
+        | 'created';
       readonly ino: Ino;
     };
 
@@ -113,6 +121,10 @@ export class FakeSync implements Sync {
     });
   }
 
+  created(file: Ino): void {
+    this.calls.push({ what: 'created', ino: file });
+  }
+
   beginWrite(file: Ino, keepBytes: number): Promise<void> | undefined {
     this.calls.push({ what: 'begin', ino: file });
     const body = this.#content.peek(file);
@@ -134,8 +146,6 @@ export class FakeSync implements Sync {
       this.#markWriting(file);
     });
   }
-
-  beganNew(): void {}
 
   isRead(file: Ino): boolean {
     return this.read.has(file);
