@@ -22,7 +22,7 @@ import { ContentError } from './errors.js';
 import { type CacheLimits, Evictor } from './eviction.js';
 import { type BodyOwner, FileBody, type Holding, wholeHolding } from './file-body.js';
 import { Layout, moveTo, openIn, unlinkIfThere } from './layout.js';
-import { hasWriters, syncfs } from './libc.js';
+import { copyFileRange, hasWriters, syncfs } from './libc.js';
 import { ParkedDescriptors } from './parked-descriptors.js';
 import { type CleanEntry, PresenceRecords, type PresenceTable } from './presence.js';
 import { type NodeContent, type ReconcileReport, reconcileFiles } from './reconcile.js';
@@ -33,6 +33,8 @@ import { type VerifyOptions, type VerifyReport, type VerifyTarget, verifyFiles }
 const WRITE_BACK_DELAY_MS = 3_000;
 /** How often the disk is synced while bodies are filled. */
 const SYNC_INTERVAL_MS = 30_000;
+/** The disk has no copy_file_range(2), or not for these two files. */
+const CANNOT_COPY = ['EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EINVAL'];
 /** A use that is not newer than this is not worth a write. */
 const LAST_USE_GRAIN_MS = 10 * 60_000;
 
@@ -79,6 +81,8 @@ export class FileContentStore implements ContentStore, BodyOwner {
   readonly #powerLoss: boolean;
   #cleanBytes = 0;
   #isKept: (ino: Ino) => boolean = () => false;
+  /** Copies that another thread makes. */
+  readonly #copying = new Set<Promise<number>>();
   /** Entries that are newer in memory than in the table. */
   readonly #unwritten = new Set<Ino>();
   #writeBackTimer: Timer | undefined;
@@ -210,6 +214,58 @@ export class FileContentStore implements ContentStore, BodyOwner {
       throw misuse(ino, 'only a complete clean body in use can be staged');
     }
     this.#moveToStaged(body);
+  }
+
+  emptyToClean(ino: Ino, { etag, size }: { readonly etag: ETag; readonly size: number }): void {
+    const body = this.#bodies.get(ino);
+    if (body?.kind !== 'staged' || body.discarded || body.size > 0)
+      throw misuse(ino, 'only an empty staged body in use can become that of a version');
+    const generation = this.#nextGeneration();
+    fs.ftruncateSync(body.fd, size);
+    moveTo(this.#layout.staged(ino), this.#layout.clean(ino, generation));
+    this.#clean.set(ino, {
+      etag,
+      size,
+      generation,
+      ranges: [],
+      presentBytes: 0,
+      lastUseMs: this.#clock.nowMs(),
+    });
+    body.hold({ kind: 'clean', etag, size, generation, present: new RangeSet() });
+    this.#noteUnwritten(ino);
+  }
+
+  async copyBytes(
+    from: { readonly ino: Ino; readonly position: number },
+    to: { readonly ino: Ino; readonly position: number },
+    length: number,
+  ): Promise<number | undefined> {
+    const [source, target] = [this.#bodies.get(from.ino), this.#bodies.get(to.ino)];
+    if (
+      source === undefined ||
+      target?.kind !== 'staged' ||
+      !source.has(from.position, from.position + length)
+    )
+      throw misuse(to.ino, 'what is copied into it is not here, or it is not staged');
+    // The descriptors stay open until the other thread is done with them, whoever lets go of the bodies meanwhile.
+    this.#use(source);
+    this.#use(target);
+    const copying = copyFileRange(
+      { fd: source.fd, position: from.position },
+      { fd: target.fd, position: to.position },
+      length,
+    );
+    this.#copying.add(copying);
+    try {
+      return await copying;
+    } catch (error) {
+      if (CANNOT_COPY.some((code) => isErrno(error, code))) return undefined;
+      throw error;
+    } finally {
+      this.#copying.delete(copying);
+      this.release(from.ino);
+      this.release(to.ino);
+    }
   }
 
   toClean(ino: Ino, etag: ETag | undefined): void {
@@ -350,6 +406,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     this.#writeBackTimer?.cancel();
     this.#syncTimer?.cancel();
     await this.#evictor.close();
+    await Promise.allSettled(this.#copying);
     await this.#sync(true);
     for (const body of this.#bodies.values()) {
       body.endFillings();

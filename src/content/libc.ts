@@ -8,6 +8,9 @@ const lib = koffi.load(null);
 const cFallocate = lib.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
 const cLseek = lib.func('int64_t lseek(int fd, int64_t offset, int whence)');
 const cFcntl = lib.func('int fcntl(int fd, int command, int64_t argument)');
+const cCopyFileRange = lib.func(
+  'int64_t copy_file_range(int from, int64_t *fromAt, int to, int64_t *toAt, size_t length, unsigned int flags)',
+);
 const cSyncfs = lib.func('int syncfs(int fd)');
 
 type Native = (...args: readonly unknown[]) => number;
@@ -48,6 +51,24 @@ export function hasWriters(fd: number): boolean {
   if ((cFcntl as Native)(fd, F_SETLEASE, F_RDLCK) === -1) return true;
   (cFcntl as Native)(fd, F_SETLEASE, F_UNLCK);
   return false;
+}
+
+/** copy_file_range(2) on the thread pool: bytes copied, 0 at the end of the source. */
+export function copyFileRange(
+  from: { readonly fd: number; readonly position: number },
+  to: { readonly fd: number; readonly position: number },
+  length: number,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    cCopyFileRange.async(
+      ...[from.fd, [from.position], to.fd, [to.position], length, 0],
+      (error: Error | null, result: number | bigint) => {
+        if (error) reject(error);
+        else if (Number(result) === -1) reject(errnoException(koffi.errno(), 'copy_file_range'));
+        else resolve(Number(result));
+      },
+    );
+  });
 }
 
 /** syncfs(2) on the thread pool: all data and names of the file system that `fd` is on are on the disk afterwards. */

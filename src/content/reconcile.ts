@@ -76,6 +76,9 @@ export async function reconcileFiles(
       moveTo(path, layout.clean(ino, generation));
       target.addWhole(ino, node.etag, size, generation);
       madeClean.push(ino);
+    } else if (size === 0) {
+      // It was empty before it became a copy of which nothing is here yet.
+      unlinkIfThere(path);
     } else {
       keep(ino, path);
     }

@@ -96,6 +96,20 @@ export interface ContentStore {
    * caller commits the node's `staged` before the first write.
    */
   toStaged(ino: Ino): void;
+  /**
+   * Turns the staged body in use, which must be empty, into a clean one of this version of which nothing is here yet, in
+   * place. The node says so already.
+   */
+  emptyToClean(ino: Ino, version: { readonly etag: ETag; readonly size: number }): void;
+  /**
+   * Copies bytes that are here into a staged body, without their passing through this process; both are in use. Returns
+   * the bytes copied, fewer at the end of the source; undefined where the disk cannot.
+   */
+  copyBytes(
+    from: { readonly ino: Ino; readonly position: number },
+    to: { readonly ino: Ino; readonly position: number },
+    length: number,
+  ): Promise<number | undefined>;
   /** Turns the staged body into a clean complete one of `etag`, after the server confirmed it and the node says so. */
   toClean(ino: Ino, etag: ETag | undefined): void;
   /** The clean body on disk, in use or not, holds the version that is known by this tag from now on. */

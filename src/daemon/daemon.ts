@@ -10,7 +10,7 @@ import { type ContentStore, openContentStore } from '../content/index.js';
 import type { SessionEnd } from '../fuse/index.js';
 import { type Logger, Metrics, subsystemLogger } from '../observe/index.js';
 import { type Capabilities, isRemoteError, type RemoteStore } from '../remote/index.js';
-import { type LmdbStateStore, openState, StateError } from '../state/index.js';
+import { cleanVersion, type LmdbStateStore, openState, StateError } from '../state/index.js';
 import { SyncEngine } from '../sync/index.js';
 import { type Adopted, type HandleLog, NO_HANDLE_LOG, openHandleLog, Vfs } from '../vfs/index.js';
 import { capacitySource } from './capacity.js';
@@ -288,7 +288,7 @@ async function openBodies(
   const report = await content.reconcile((ino) => {
     const node = state.get(ino);
     if (node?.kind !== 'file') return { kind: 'unknown' };
-    return { kind: node.content, etag: node.base?.etag, size: node.size };
+    return { kind: node.content, etag: cleanVersion(node)?.etag, size: node.size };
   });
   if (report.lostAndFound.length > 0) {
     log.error(

@@ -11,6 +11,7 @@ import type {
   Attempt,
   Base,
   ContentKind,
+  CopySource,
   InodeFields,
   NameEntry,
   NodeRecord,
@@ -51,7 +52,10 @@ type BaseRow = readonly [
   size: number,
   mtimeMs: number | null,
   gen: number,
+  sha256?: Uint8Array,
 ];
+/** Only in records that have one. */
+type CopyRow = readonly [ino: number, etag: string, gen: number];
 type RemoteRow = 0 | readonly [etag: string | null, size: number, mtimeMs: number | null];
 type AttemptRow = readonly [parent: number, name: string, gen: number, size: number, sha256: string | null];
 type TreesRow = readonly [local: PlaceRow | null, base: BaseRow | null, remote: RemoteRow | null];
@@ -73,6 +77,7 @@ type FileRow = readonly [
   flags: number,
   attempt: AttemptRow | null,
   aliases: readonly number[],
+  copyOf?: CopyRow,
 ];
 type DirRow = readonly [kind: 1, ...TreesRow, ...InodeRow, listedAtMs: number | null];
 type SymlinkRow = readonly [
@@ -133,8 +138,9 @@ function nodeRow(record: NodeRecord): NodeRow {
         (record.content === 'staged' ? FLAG_STAGED : 0) |
         (record.writing ? FLAG_WRITING : 0) |
         (record.interrupted ? FLAG_INTERRUPTED : 0);
-      const { size, gen, attempt, aliases } = record;
-      return [0, ...trees, ...inodeRow(record), size, gen, flags, attemptRow(attempt), aliases];
+      const { size, gen, attempt, aliases, copyOf } = record;
+      const copy: [CopyRow?] = copyOf === undefined ? [] : [copyRow(copyOf)];
+      return [0, ...trees, ...inodeRow(record), size, gen, flags, attemptRow(attempt), aliases, ...copy];
     }
     case 'dir':
       return [1, ...trees, ...inodeRow(record), record.listedAtMs ?? null];
@@ -153,7 +159,8 @@ function nodeOf(ino: Ino, row: NodeRow): NodeRecord {
   const remote = row[3] === null ? undefined : remoteOf(row[3]);
   switch (row[0]) {
     case 0: {
-      const [, , , , mode, uid, gid, atime, mtime, ctime, xattrs, size, gen, flags, attempt, aliases] = row;
+      const [, , , , mode, uid, gid, atime, mtime, ctime, xattrs, size, gen, flags, attempt, aliases, copy] =
+        row;
       const content: ContentKind = (flags & FLAG_STAGED) !== 0 ? 'staged' : 'clean';
       return {
         kind: 'file',
@@ -169,6 +176,7 @@ function nodeOf(ino: Ino, row: NodeRow): NodeRecord {
         interrupted: (flags & FLAG_INTERRUPTED) !== 0,
         attempt: attemptOf(attempt),
         aliases: aliases as readonly Ino[],
+        ...(copy === undefined ? {} : { copyOf: copyOf(copy) }),
       };
     }
     case 1: {
@@ -210,10 +218,12 @@ function placeOf([parent, name]: PlaceRow): Place {
 
 function baseRow(base: Base, local: Place | undefined): BaseRow {
   const same = local?.parent === base.parent && local.name === base.name;
-  return [same ? null : placeRow(base), base.etag ?? null, base.size, base.mtimeMs ?? null, base.gen];
+  const { etag, size, mtimeMs, gen, sha256 } = base;
+  const digest: [Uint8Array?] = sha256 === undefined ? [] : [Buffer.from(sha256, 'hex')];
+  return [same ? null : placeRow(base), etag ?? null, size, mtimeMs ?? null, gen, ...digest];
 }
 
-function baseOf([row, etag, size, mtimeMs, gen]: BaseRow, local: Place | undefined): Base {
+function baseOf([row, etag, size, mtimeMs, gen, sha256]: BaseRow, local: Place | undefined): Base {
   const place = row === null ? local : placeOf(row);
   if (place === undefined)
     throw new StateError('damaged', 'A record has a base without a place; nothing was deleted');
@@ -225,6 +235,7 @@ function baseOf([row, etag, size, mtimeMs, gen]: BaseRow, local: Place | undefin
     size,
     mtimeMs: mtimeMs ?? undefined,
     gen,
+    ...(sha256 === undefined ? {} : { sha256: Buffer.from(sha256).toString('hex') }),
   };
 }
 
@@ -241,6 +252,14 @@ function remoteOf(row: RemoteRow): Remote {
     size,
     mtimeMs: mtimeMs ?? undefined,
   };
+}
+
+function copyRow({ ino, etag, gen }: CopySource): CopyRow {
+  return [ino, etag, gen];
+}
+
+function copyOf([ino, etag, gen]: CopyRow): CopySource {
+  return { ino: ino as Ino, etag: etag as ETag, gen };
 }
 
 function attemptRow(attempt: Attempt | undefined): AttemptRow | null {

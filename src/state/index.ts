@@ -1,3 +1,4 @@
+export * from './copies.js';
 export * from './detach.js';
 export { StateError, type StateErrorCode } from './errors.js';
 export * from './links.js';

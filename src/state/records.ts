@@ -21,6 +21,8 @@ export interface Base extends Place {
   readonly mtimeMs: number | undefined;
   /** The content generation ({@link NodeRecord.gen}) that the server holds. */
   readonly gen: number;
+  /** SHA-256 of the content in hex, where it is known. */
+  readonly sha256?: string | undefined;
 }
 
 /** What a listing said since, where it differs from the base: another version, or nothing at all. */
@@ -43,9 +45,18 @@ export interface Attempt {
   readonly sha256: string | undefined;
 }
 
+/** A version of another file that the server has, of which this file's bytes are a copy. */
+export interface CopySource {
+  readonly ino: Ino;
+  readonly etag: ETag;
+  /** The content generation of this file that is the copy; void with any other. */
+  readonly gen: number;
+}
+
 /**
  * Where a file's bytes are. `staged`: whole in the staged directory, not yet confirmed by the server; anything else is
- * a copy of the base version, as far as it is present.
+ * a copy of the base version, as far as it is present; or, while the file has no base, of the version that `copyOf`
+ * names.
  */
 export type ContentKind = 'clean' | 'staged';
 
@@ -89,6 +100,8 @@ export interface FileRecord extends NodeCommon, InodeFields {
   readonly attempt: Attempt | undefined;
   /** Further names (hard links): nodes of kind `alias` that point here. */
   readonly aliases: readonly Ino[];
+  /** Until the server has the content: where it can copy it from. */
+  readonly copyOf?: CopySource | undefined;
 }
 
 export interface DirRecord extends NodeCommon, InodeFields {

@@ -5,7 +5,7 @@
  */
 
 import type { Ino, Interruptible, Name, Ns } from '../base/index.js';
-import type { Quota } from '../remote/index.js';
+import type { ETag, Quota } from '../remote/index.js';
 
 /** What the kernel, or anyone else who remembers attributes, entries or bytes, must forget. */
 export type Invalidation =
@@ -38,6 +38,15 @@ export interface Usage {
   markCopied(ino: Ino): boolean;
   /** Whether the node may not be forgotten: a handle, or a reference of the kernel's. */
   isInUse(ino: Ino): boolean;
+}
+
+/** What writing made of a file. */
+export interface Written {
+  readonly size: number;
+  readonly mtime: Ns;
+  readonly ctime: Ns;
+  /** The server's version of another file that all of the bytes are a copy of, where they are. */
+  readonly copyOf?: { readonly ino: Ino; readonly etag: ETag } | undefined;
 }
 
 export interface Sync {
@@ -89,11 +98,14 @@ export interface Sync {
    * Commits what writing made of size and times. `stillOpen`: others go on writing. When nobody does, the file
    * becomes due for upload.
    */
-  commitWrite(
-    file: Ino,
-    attributes: { readonly size: number; readonly mtime: Ns; readonly ctime: Ns },
-    stillOpen: boolean,
-  ): void;
+  commitWrite(file: Ino, written: Written, stillOpen: boolean): void;
+  /**
+   * Before a whole file is copied into an empty one: where most of its bytes are not here, but the server can copy them,
+   * that is done instead of fetching them. Undefined: copy them. Resolves when the server has the copy, which then is a
+   * file like any other of which nothing is here yet; with false where it came to nothing, and the file is empty as it
+   * was. Both bodies must be in use, the empty one for writing. An interrupted wait leaves the server to end it.
+   */
+  clone(from: Ino, to: Ino, request?: Interruptible): Promise<boolean> | undefined;
   /** The program asked for safety (fsync) while the file stays open: it becomes due for an upload from a copy. */
   fsynced(file: Ino): void;
   /** The last handle that may write went: what waited for it can go up. */

@@ -11,10 +11,12 @@ import {
 import type { Base, NodeRecord, Place } from '../state/index.js';
 import type { Op } from './decide.js';
 import { isSameVersion, type SeenEntry } from './merge.js';
+import { isUnfetchedCopy, originalOf } from './original.js';
 import { Reconciler, type ReconcilerDeps } from './reconciler.js';
-import { holderOf, placePath, samePlace, serverPath } from './server-tree.js';
+import { ServerCopy } from './server-copy.js';
+import { holderOf, placePath, samePlace, serverPath, shownPath } from './server-tree.js';
 import { Superseded } from './superseded.js';
-import { nodeSource, type UploadSource } from './upload-source.js';
+import { cleanDigest, digestOf, nodeSource, type UploadSource } from './upload-source.js';
 
 export interface CarryOutDeps extends ReconcilerDeps {
   /** Told of each upload that the server took, and of its bytes. */
@@ -34,10 +36,12 @@ const RELIST_MS = 5_000;
 export class CarryOut {
   readonly #deps: CarryOutDeps;
   readonly #reconciler: Reconciler;
+  readonly #copy: ServerCopy;
 
   constructor(deps: CarryOutDeps) {
     this.#deps = deps;
     this.#reconciler = new Reconciler(deps);
+    this.#copy = new ServerCopy(deps, this.#reconciler);
   }
 
   /** Rejects with `RemoteError`, {@link Superseded}, or what broke on this machine. */
@@ -46,7 +50,7 @@ export class CarryOut {
       case 'mkcol':
         return this.#mkcol(op.ino, op.place, signal);
       case 'put':
-        return this.#put(op, signal, progress);
+        return this.#unlessLost(op.ino, this.#put(op, signal, progress));
       case 'move':
         return this.#move(op, signal);
       case 'step-aside':
@@ -56,7 +60,25 @@ export class CarryOut {
       case 'delete-tree':
         return this.#deleteTree(op.ino, op.place, signal);
       case 'reconcile':
-        return this.#reconciler.reconcile(op.ino, op.place, signal);
+        return this.#unlessLost(op.ino, this.#reconciler.reconcile(op.ino, op.place, signal));
+    }
+  }
+
+  /** A copy that was still to be made of a version that is gone is given up; nobody was told that there is one. */
+  async #unlessLost(ino: Ino, work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      const { state, log } = this.#deps;
+      const node = state.get(ino);
+      if (!isRemoteError(error, 'changed', 'not-found') || node?.kind !== 'file') throw error;
+      if (!isUnfetchedCopy(node) || originalOf(state, node) !== undefined) throw error;
+      log.warn(
+        { ino, path: shownPath(state, ino) },
+        'what was to be copied is gone from the server; the copy is empty',
+      );
+      this.#deps.editor.confirm((confirm) => confirm.emptied(ino, true));
+      throw new Superseded('what was to be copied is gone');
     }
   }
 
@@ -79,8 +101,8 @@ export class CarryOut {
     const path = this.#path(place);
     if (op.replaces !== undefined) await this.#keepForReaders(op.replaces, signal);
     const asked = this.#node(ino);
-    if (asked.kind === 'alias' && (await this.#copyOnServer(asked.target, ino, place, op.replaces, signal)))
-      return;
+    const original = op.replaces === undefined ? originalOf(this.#deps.state, asked) : undefined;
+    if (original !== undefined && (await this.#copy.run(asked, place, original, signal))) return;
     const node = this.#node(ino);
     this.#checkUnwritten(node);
     const stopped = new AbortController();
@@ -88,7 +110,14 @@ export class CarryOut {
     const source = await nodeSource(node, this.#deps, () => stopped.abort());
     progress.totalBytes = source.body.size;
     try {
-      const condition = await this.#condition(this.#expected(op, node), path, ino, place, signal);
+      const expected = this.#expected(op, node);
+      const known = expected === undefined ? undefined : await this.#sameOnServer(op, expected, source);
+      if (known !== undefined) {
+        const sent = { gen: source.gen, size: known.size, sha256: known.sha256 };
+        this.#deps.editor.confirm((confirm) => confirm.wrote(node, place, sent, known, op.replaces));
+        return;
+      }
+      const condition = await this.#condition(expected, path, ino, place, signal);
       await this.#send(node, path, place, op.replaces, source, condition, either, progress);
     } finally {
       source.close();
@@ -143,45 +172,28 @@ export class CarryOut {
       if (certain) await this.#checkParent(error, place, signal);
       throw error;
     }
-    editor.confirm((confirm) => confirm.wrote(node, place, source.gen, size, result, replaces));
+    const content = { gen: source.gen, size, sha256: source.sha256() };
+    editor.confirm((confirm) => confirm.wrote(node, place, content, result, replaces));
     this.#deps.onUploaded(node.ino, place, size);
     if (result.etag === undefined) this.#deps.refresher.confirmSoon(place.parent);
   }
 
-  /** Makes a further name of a file by COPY, where the server has its content already. */
-  async #copyOnServer(
-    target: Ino,
-    ino: Ino,
-    place: Place,
-    replaces: Ino | undefined,
-    signal: AbortSignal,
-  ): Promise<boolean> {
-    const { state, store, editor, refresher } = this.#deps;
-    const file = state.get(target);
-    const from = serverPath(state, target);
-    const node = state.get(ino);
-    if (file?.kind !== 'file' || file.base === undefined || from === undefined || node === undefined)
-      return false;
-    if (file.base.gen !== file.gen || replaces !== undefined || node.base !== undefined) return false;
-    const to = this.#path(place);
-    const source = await refresher.look(from, signal);
-    if (!isSameFile(file.base, source)) {
-      await refresher.refresh(file.base.parent);
-      throw new Superseded('what is to be copied has changed on the server', RELIST_MS);
-    }
-    try {
-      await store.copy(from, to, { overwrite: false, directory: false, signal });
-    } catch (error) {
-      if (isRemoteError(error, 'exists')) await this.#reconciler.reconcile(ino, place, signal);
-      else if (!isRemoteError(error, 'not-supported', 'not-found')) throw error;
-      return isRemoteError(error, 'exists');
-    }
-    const seen = await refresher.look(to, signal);
-    const { gen, size } = file.base;
-    if (seen === undefined || seen.entry.size !== size)
-      throw new Superseded('the copy is of another version');
-    editor.confirm((confirm) => confirm.wrote(node, place, gen, size, seen.entry, undefined));
-    return true;
+  /**
+   * The version that is to be replaced, where it has the very bytes that would be sent: then nothing is. That one which was
+   * downloaded is read once more, where all of it is here.
+   */
+  async #sameOnServer(
+    op: Extract<Op, { kind: 'put' }>,
+    expected: Base,
+    source: UploadSource,
+  ): Promise<Base | undefined> {
+    if (expected.size !== source.body.size) return undefined;
+    const replaced = op.replaces === undefined ? undefined : this.#node(op.replaces);
+    const sha256 =
+      expected.sha256 ??
+      (replaced?.kind === 'file' ? await cleanDigest(replaced, this.#deps.content) : undefined);
+    if (sha256 === undefined || sha256 !== (await digestOf(source))) return undefined;
+    return { ...expected, sha256 };
   }
 
   /** A program may have begun to write while this waited for the server: half of what it writes is not sent. */

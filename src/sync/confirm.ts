@@ -5,9 +5,26 @@
 
 import type { Ino } from '../base/index.js';
 import type { WriteResult } from '../remote/index.js';
-import type { Attempt, Base, NodeRecord, Place, StateTransaction } from '../state/index.js';
+import {
+  type Attempt,
+  type Base,
+  copySource,
+  type NodeRecord,
+  type Place,
+  type StateTransaction,
+  withoutCopy,
+} from '../state/index.js';
 import { buryIfDead, type Effects, type TreeContext } from './effects.js';
 import { holderOf } from './server-tree.js';
+
+/** Content that was brought to the server. */
+export interface SentContent {
+  readonly gen: number;
+  /** Bytes. */
+  readonly size: number;
+  /** In hex, where it is known. */
+  readonly sha256: string | undefined;
+}
 
 export class Confirm {
   readonly #tx: StateTransaction;
@@ -29,29 +46,40 @@ export class Confirm {
     else this.#tombstone(before, base);
   }
 
-  /** `gen` and `size` are those of the body that was sent. */
+  /** The server has this content at `place`, in the version that `result` names. */
   wrote(
     before: NodeRecord,
     place: Place,
-    gen: number,
-    size: number,
+    sent: SentContent,
     result: WriteResult,
     replaced: Ino | undefined,
   ): void {
     if (replaced !== undefined) this.removed(replaced);
-    const base: Base = { ...place, etag: result.etag, size, mtimeMs: result.mtimeMs, gen };
+    const { gen, size, sha256 } = sent;
+    const digest = sha256 === undefined ? {} : { sha256 };
+    const { parent, name } = place;
+    const base: Base = { parent, name, etag: result.etag, size, mtimeMs: result.mtimeMs, gen, ...digest };
     const node = holderOf(this.#tx, before.ino, place);
     if (node === undefined || node.kind === 'dir') {
       this.#tombstone(before, base);
       return;
     }
     const confirmed = { base, remote: undefined, attempt: undefined };
-    const isWhole = node.kind === 'file' && !node.writing && !this.#context.usage.isWrittenUnseen(node.ino);
+    if (node.kind !== 'file') {
+      this.#tx.put({ ...node, ...confirmed });
+      return;
+    }
+    const isCopy = node.base === undefined && copySource(node) !== undefined;
+    const file = node.gen === gen ? withoutCopy(node) : node;
+    const isWhole = !node.writing && !this.#context.usage.isWrittenUnseen(node.ino);
     if (isWhole && node.content === 'staged' && node.gen === gen) {
-      this.#tx.put({ ...node, ...confirmed, content: 'clean' });
+      this.#tx.put({ ...file, ...confirmed, content: 'clean' });
       this.#effects.toClean(node.ino, result.etag);
     } else {
-      this.#tx.put({ ...node, ...confirmed });
+      this.#tx.put({ ...file, ...confirmed });
+      // What is here of the version that it is a copy of is as good.
+      if (isCopy && node.content === 'clean' && result.etag !== undefined)
+        this.#effects.retag(node.ino, result.etag);
     }
   }
 
@@ -74,6 +102,18 @@ export class Confirm {
     }
     tx.put({ ...node, base: undefined, remote: undefined });
     buryIfDead(tx, this.#effects, this.#context.usage, ino);
+  }
+
+  /**
+   * What a file was to be a copy of is not to be had: it is empty again. `interrupted`: and nobody is there to go on with
+   * it.
+   */
+  emptied(ino: Ino, interrupted: boolean): void {
+    const node = this.#tx.get(ino);
+    if (node?.kind !== 'file') return;
+    const empty = { content: 'staged', size: 0, writing: !interrupted, interrupted } as const;
+    this.#tx.put({ ...withoutCopy(node), ...empty });
+    this.#effects.empty(ino);
   }
 
   /** An upload to `place` is about to be sent, its last byte was handed over (`sha256` known), or it has ended. */

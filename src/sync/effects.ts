@@ -37,6 +37,7 @@ export class Effects {
   /** Versions of this side's that were kept beside the server's; noted in the transaction already. */
   readonly conflicts: ConflictRecord[] = [];
   readonly #discards = new Set<Ino>();
+  readonly #emptied = new Set<Ino>();
   readonly #cleaned = new Map<Ino, ETag | undefined>();
   readonly #retagged = new Map<Ino, ETag>();
   readonly #staged = new Map<Ino, Version>();
@@ -68,6 +69,11 @@ export class Effects {
     this.#staged.set(ino, version);
   }
 
+  /** The clean body is an empty staged one from now on. */
+  empty(ino: Ino): void {
+    this.#emptied.add(ino);
+  }
+
   /** The clean body's version is known by this tag from now on. */
   retag(ino: Ino, etag: ETag): void {
     this.#retagged.set(ino, etag);
@@ -78,6 +84,10 @@ export class Effects {
     for (const [ino, version] of this.#staged) {
       content.acquireClean(ino, version);
       content.toStaged(ino);
+      content.release(ino);
+    }
+    for (const ino of this.#emptied) {
+      content.createStaged(ino);
       content.release(ino);
     }
     for (const [ino, etag] of this.#cleaned) content.toClean(ino, etag);

@@ -1,13 +1,14 @@
 /** The synchronisation as one object: builds its parts and answers the file system above. */
 
-import type { Clock, Ino, Interruptible, Log, Ns } from '../base/index.js';
+import type { Clock, Ino, Interruptible, Log } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
 import { isRemoteError, type Quota, type RemoteError, type RemoteStore } from '../remote/index.js';
 import type { StateStore } from '../state/index.js';
-import type { Invalidation, Sync, Usage } from './api.js';
+import type { Invalidation, Sync, Usage, Written } from './api.js';
 import { CacheControl } from './cache-control.js';
 import { Capacity } from './capacity.js';
 import { CarryOut } from './carry-out.js';
+import { type CloneOptions, Clones } from './clones.js';
 import { Conflicts } from './conflicts.js';
 import { Connectivity, type ConnectivityState } from './connectivity.js';
 import type {
@@ -51,7 +52,7 @@ export interface SyncDeps {
 }
 
 /** Read at each use: they may change while it runs. */
-export interface SyncOptions {
+export interface SyncOptions extends CloneOptions {
   readonly hostName: string;
   readonly owner: TreeContext['owner'];
   /** How long a listing is taken as true. */
@@ -60,6 +61,8 @@ export interface SyncOptions {
   /** How often a file that stays open for writing is uploaded from a copy. */
   readonly copyIntervalMs: number;
   readonly maxConnections: number;
+  /** What is fetched of a file that is opened to be read, in bytes; the kernel's smallest read-ahead when absent. */
+  readonly openedBytes?: number;
 }
 
 /** What a reader asks for first: the kernel's smallest read-ahead. */
@@ -80,6 +83,7 @@ const PAUSED_KEY = 'sync:paused';
 
 export class SyncEngine implements Sync, SyncControl {
   readonly #deps: SyncDeps;
+  readonly #options: SyncOptions;
   readonly #editor: TreeEditor;
   readonly #connectivity: Connectivity;
   readonly #refresher: Refresher;
@@ -87,6 +91,7 @@ export class SyncEngine implements Sync, SyncControl {
   readonly #siblings: Siblings;
   readonly #sessions: WriteSessions;
   readonly #executor: Executor;
+  readonly #clones: Clones;
   readonly #capacity: Capacity;
   readonly #events: Events;
   readonly #rates: RateMeter;
@@ -99,6 +104,7 @@ export class SyncEngine implements Sync, SyncControl {
 
   constructor(deps: SyncDeps, options: SyncOptions) {
     this.#deps = deps;
+    this.#options = options;
     const { state, content, store, clock, random, log } = deps;
     const usage: Usage = {
       // A body in use is open, even where no handle is: a truncation by path, an upload.
@@ -168,6 +174,7 @@ export class SyncEngine implements Sync, SyncControl {
       },
       options,
     );
+    this.#clones = new Clones({ ...deps, editor, sessions, executor: this.#executor, connectivity }, options);
     this.#connectivity = connectivity;
     this.#refresher = refresher;
     this.#fetcher = fetcher;
@@ -262,8 +269,9 @@ export class SyncEngine implements Sync, SyncControl {
     // A body in use is one whose reader began before.
     if (content.peek(file) !== undefined) return undefined;
     const body = content.acquireClean(file, { etag, size });
+    const wanted = Math.min(size, this.#options.openedBytes ?? FIRST_BYTES);
     const pending =
-      body.presentBytes > 0 ? undefined : this.present(file, 0, Math.min(size, FIRST_BYTES), request);
+      body.presentBytes > 0 || wanted === 0 ? undefined : this.present(file, 0, wanted, request);
     if (pending === undefined) {
       content.release(file);
       return undefined;
@@ -298,12 +306,12 @@ export class SyncEngine implements Sync, SyncControl {
     return this.#sessions.beginWrite(file, keepBytes, request);
   }
 
-  commitWrite(
-    file: Ino,
-    attributes: { readonly size: number; readonly mtime: Ns; readonly ctime: Ns },
-    stillOpen: boolean,
-  ): void {
-    this.#sessions.commitWrite(file, attributes, stillOpen);
+  commitWrite(file: Ino, written: Written, stillOpen: boolean): void {
+    this.#sessions.commitWrite(file, written, stillOpen);
+  }
+
+  clone(from: Ino, to: Ino, request?: Interruptible): Promise<boolean> | undefined {
+    return this.#clones.clone(from, to, request);
   }
 
   isRead(file: Ino): boolean {

@@ -25,6 +25,7 @@ import { isDead } from './effects.js';
 import { SyncError } from './errors.js';
 import type { Events } from './events.js';
 import { claimsOf, placesOf, touchesTree } from './op-claims.js';
+import { isCopyOnServer } from './original.js';
 import { Outcomes, type Running } from './outcomes.js';
 import type { PathClaim } from './path-locks.js';
 import { PathQueue } from './path-queue.js';
@@ -32,7 +33,7 @@ import { describeItem } from './queue-view.js';
 import type { Refresher } from './refresher.js';
 import { Retries } from './retries.js';
 import { shownPath } from './server-tree.js';
-import { Slots } from './slots.js';
+import { type OperationSize, Slots, sizeOf } from './slots.js';
 import { SpaceHold } from './space-hold.js';
 import { findLeftBehind } from './sweep.js';
 import type { TreeEditor } from './tree-editor.js';
@@ -77,6 +78,7 @@ export class Executor {
   readonly #options: ExecutorOptions;
 
   readonly #backlog: Backlog;
+  readonly #concurrency: Concurrency;
   readonly #slots: Slots;
   readonly #context: PlanContext;
   readonly #retries: Retries;
@@ -89,7 +91,6 @@ export class Executor {
   readonly #changingSinceMs = new Map<Ino, number>();
   readonly #blocked = new BlockedNodes();
   readonly #paths = new PathQueue();
-  readonly #slotBlocked = new Set<Ino>();
   readonly #running = new Map<Ino, Running>();
   readonly #again = new Set<Ino>();
   readonly #settling = new Waiters<Ino>();
@@ -106,6 +107,7 @@ export class Executor {
     this.#backlog = new Backlog(deps.state);
     this.#due = new DueQueue(deps.clock, () => this.#pump());
     const concurrency = new Concurrency(options.maxConnections);
+    this.#concurrency = concurrency;
     this.#slots = new Slots({ ...deps, concurrency });
     this.#retries = new Retries(deps.random);
     this.#space = new SpaceHold(deps.clock, (nodes) => this.#scheduleNow(nodes));
@@ -148,7 +150,7 @@ export class Executor {
     const found = findLeftBehind({
       pending: this.#backlog,
       isScheduled: (ino) =>
-        this.#isMoving(ino) || this.#slotBlocked.has(ino) || this.#paths.has(ino) || this.#space.has(ino),
+        this.#isMoving(ino) || this.#slots.isWaiting(ino) || this.#paths.has(ino) || this.#space.has(ino),
       isBlocked: (ino) => blocked.has(ino),
       isMoving: (ino) => this.#isMoving(ino),
       decide: (ino) => this.#decide(ino),
@@ -176,6 +178,11 @@ export class Executor {
 
   get paused(): boolean {
     return this.#paused;
+  }
+
+  /** Whether something is being carried out for the node. */
+  isRunning(ino: Ino): boolean {
+    return this.#running.has(ino);
   }
 
   /** See `SyncControl.entries`. */
@@ -411,7 +418,8 @@ export class Executor {
     return decide(this.#state, ino, this.#context);
   }
 
-  #evaluate(ino: Ino, nowMs: number): void {
+  /** `isAhead`: it had its turn already, and comes before others that wait for a slot. */
+  #evaluate(ino: Ino, nowMs: number, isAhead = false): void {
     if (this.#running.has(ino)) {
       this.#again.add(ino);
       return;
@@ -429,12 +437,12 @@ export class Executor {
         for (const other of decision.on) this.#blocked.add(other, ino);
         return;
       case 'run':
-        this.#tryStart(ino, decision.op, nowMs);
+        this.#tryStart(ino, decision.op, nowMs, isAhead);
         return;
     }
   }
 
-  #tryStart(asked: Ino, op: Op, nowMs: number): void {
+  #tryStart(asked: Ino, op: Op, nowMs: number, isAhead: boolean): void {
     // Another node steps aside for this one, which is asked again afterwards.
     if (op.ino !== asked) this.#blocked.add(op.ino, asked);
     if (this.#running.has(op.ino)) return;
@@ -447,8 +455,10 @@ export class Executor {
       this.#settling.reject(op.ino, this.#space.error);
       return;
     }
-    if (this.#running.size >= this.#slots.limit) {
-      this.#slotBlocked.add(asked);
+    this.#concurrency.max = this.#options.maxConnections;
+    const size = this.#sizeOf(op);
+    if (!this.#slots.hasRoom(size)) {
+      this.#slots.wait(asked, size, isAhead);
       return;
     }
     const claims = claimsOf(this.#state, op);
@@ -462,20 +472,27 @@ export class Executor {
   #start(op: Op, claims: readonly PathClaim[]): void {
     const { ino } = op;
     const unlock = this.#paths.hold(claims);
+    const giveBack = this.#slots.take(this.#sizeOf(op));
     const tree = touchesTree(this.#state, op) ? ino : undefined;
     const endChange = this.#deps.refresher.beginChange(placesOf(op), tree);
-    const running: Running = { op, abort: new AbortController(), progress: { sentBytes: 0, totalBytes: 0 } };
+    const running: Running = {
+      op,
+      abort: new AbortController(),
+      progress: { sentBytes: 0, totalBytes: 0 },
+      beganAtMs: this.#clock.nowMs(),
+    };
     this.#running.set(ino, running);
     this.#changingSinceMs.delete(ino);
     this.#deps.carryOut
       .run(op, running.abort.signal, running.progress)
       .then(
-        () => this.#outcomes.succeeded(op),
+        () => this.#outcomes.succeeded(running),
         (error: unknown) => this.#failed(running, error),
       )
       .catch((error: unknown) => this.#deps.log.error({ ino, err: error }, 'the executor failed'))
       .finally(() => {
         unlock();
+        giveBack();
         endChange();
         this.#finish(ino);
       });
@@ -507,19 +524,18 @@ export class Executor {
 
   /** Nodes that waited for a path had a slot already: they come before all others. */
   #retryPathBlocked(nowMs: number): void {
-    for (const ino of this.#paths.takeAll()) if (!this.#due.has(ino)) this.#evaluate(ino, nowMs);
+    for (const ino of this.#paths.takeAll()) if (!this.#due.has(ino)) this.#evaluate(ino, nowMs, true);
   }
 
   /** Nodes that waited for a free slot come before what becomes due now. */
   #fillSlots(nowMs: number): void {
-    let left = this.#slotBlocked.size;
-    for (const ino of this.#slotBlocked) {
-      // What has to wait again comes round at the end.
-      if (left === 0 || this.#running.size >= this.#slots.limit) return;
-      left -= 1;
-      this.#slotBlocked.delete(ino);
-      this.#evaluate(ino, nowMs);
-    }
+    this.#slots.fill((ino, isAhead) => this.#evaluate(ino, nowMs, isAhead));
+  }
+
+  /** What the server copies itself takes nothing of the line. */
+  #sizeOf(op: Op): OperationSize {
+    if (op.kind !== 'put' || isCopyOnServer(this.#state, this.#state.get(op.ino))) return 'small';
+    return sizeOf(uploadBytes(this.#state, op.ino));
   }
 
   #settle(ino: Ino): void {
@@ -534,7 +550,7 @@ export class Executor {
 
   #checkDrained(): void {
     if (this.#draining.size === 0 || this.#running.size > 0 || this.#due.size > 0) return;
-    if (this.#slotBlocked.size > 0 || this.#paths.size > 0) return;
+    if (this.#slots.waiting > 0 || this.#paths.size > 0) return;
     for (const ino of this.#backlog) {
       const decision = this.#decide(ino);
       if (decision.kind !== 'hold' || decision.why !== 'interrupted') return;

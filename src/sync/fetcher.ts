@@ -20,6 +20,7 @@ import {
 import type { StateStore } from '../state/index.js';
 import type { Connectivity } from './connectivity.js';
 import type { LineMeter } from './line-meter.js';
+import { originalOf } from './original.js';
 import type { RateMeter } from './rates.js';
 import { serverPath } from './server-tree.js';
 
@@ -399,11 +400,13 @@ export class Fetcher {
     });
   }
 
-  /** The file's own path, or that of a further name of it. */
+  /** The file's own path, or that of a further name of it, or of what it is a copy of. */
   #pathOf(file: Ino): RemotePath | undefined {
     const own = serverPath(this.#state, file);
     if (own !== undefined) return own;
     const node = this.#state.get(file);
+    const original = node === undefined ? undefined : originalOf(this.#state, node);
+    if (original !== undefined) return serverPath(this.#state, original.ino);
     for (const alias of node?.kind === 'file' ? node.aliases : []) {
       const path = serverPath(this.#state, alias);
       if (path !== undefined) return path;

@@ -1,9 +1,12 @@
 /** Which places and paths an operation touches. */
 
+import type { Ino } from '../base/index.js';
+import type { RemotePath } from '../remote/index.js';
 import type { Place, StateView } from '../state/index.js';
 import type { Op } from './decide.js';
+import { originalOf } from './original.js';
 import type { PathClaim } from './path-locks.js';
-import { placePath } from './server-tree.js';
+import { placePath, serverPath } from './server-tree.js';
 
 export function placesOf(op: Op): Place[] {
   return op.kind === 'move' || op.kind === 'step-aside' ? [op.from, op.to] : [op.place];
@@ -25,5 +28,14 @@ export function claimsOf(view: StateView, op: Op): PathClaim[] | undefined {
     // In a directory that is not there nothing can be: the question needs no request.
     else if (op.kind !== 'reconcile') return undefined;
   }
+  const source = op.kind === 'put' && op.replaces === undefined ? sourceOf(view, op.ino) : undefined;
+  if (source !== undefined) claims.push({ path: source, tree: false, shared: true });
   return claims;
+}
+
+/** Where the server is to copy a node's content from: nobody moves, replaces or deletes that meanwhile. */
+function sourceOf(view: StateView, ino: Ino): RemotePath | undefined {
+  const node = view.get(ino);
+  const original = node === undefined ? undefined : originalOf(view, node);
+  return original === undefined ? undefined : serverPath(view, original.ino);
 }

@@ -1,7 +1,7 @@
 /** What is made of an operation's end: who has to know of it, and how long its node is left alone. */
 
-import type { Log } from '../base/index.js';
-import { isRemoteError } from '../remote/index.js';
+import type { Clock, Log } from '../base/index.js';
+import { isRemoteError, type RemoteErrorCode } from '../remote/index.js';
 import type { StateView } from '../state/index.js';
 import { uploadBytes } from './backlog.js';
 import { isStopped, type Progress } from './carry-out.js';
@@ -19,7 +19,18 @@ export interface Running {
   readonly op: Op;
   readonly abort: AbortController;
   readonly progress: Progress;
+  readonly beganAtMs: number;
 }
+
+/** What a server answers, or does, that has too much to do. */
+const COMPLAINTS: ReadonlySet<RemoteErrorCode> = new Set<RemoteErrorCode>([
+  'throttled',
+  'timeout',
+  'server',
+  'interrupted',
+]);
+/** An upload up to this size takes as long as its request. */
+const BRIEF_BYTES = 64 * 1024;
 
 export interface OutcomeDeps {
   readonly state: StateView;
@@ -28,6 +39,7 @@ export interface OutcomeDeps {
   readonly concurrency: Concurrency;
   readonly connectivity: Connectivity;
   readonly events: Events;
+  readonly clock: Clock;
   readonly log: Log;
   /** A change is carried up when nothing more happened to the node for this long. */
   readonly uploadDelayMs: number;
@@ -47,23 +59,24 @@ export class Outcomes {
     this.#deps = deps;
   }
 
-  succeeded(op: Op): void {
-    const { retries, connectivity, concurrency, space } = this.#deps;
+  succeeded(running: Running): void {
+    const { retries, connectivity, concurrency, space, clock } = this.#deps;
+    const { op } = running;
     retries.forget(op.ino);
     connectivity.succeeded();
-    concurrency.succeeded();
+    concurrency.succeeded(running.beganAtMs, clock.nowMs(), isBrief(running));
     if (op.kind === 'put') space.succeeded(op.ino);
     else if (op.kind === 'delete' || op.kind === 'delete-tree') space.freed();
   }
 
   failed(running: Running, error: unknown): Verdict {
-    const { retries, connectivity, concurrency, uploadDelayMs } = this.#deps;
-    const { op, abort } = running;
+    const { retries, connectivity, concurrency, uploadDelayMs, clock } = this.#deps;
+    const { op, abort, beganAtMs } = running;
     if (error instanceof Superseded) return wait(retries.superseded(op.ino, error));
     // A program writes again, and that is what will be uploaded next; or uploads were paused.
     if (isStopped(error, abort.signal)) return wait(uploadDelayMs);
     if (isRemoteError(error)) {
-      if (error.code === 'throttled' || error.code === 'timeout') concurrency.complained();
+      if (COMPLAINTS.has(error.code)) concurrency.complained(beganAtMs, clock.nowMs());
       if (connectivity.failed(error)) return wait(connectivity.waitMs);
     }
     const cause = error instanceof Error ? error : new Error(String(error));
@@ -92,4 +105,20 @@ export class Outcomes {
 
 function wait(delayMs: number): Verdict {
   return { delayMs, refusal: undefined };
+}
+
+/** Whether how long it took tells of the server, not of how much there was to send, to list or to copy. */
+function isBrief({ op, progress }: Running): boolean {
+  switch (op.kind) {
+    case 'mkcol':
+    case 'move':
+    case 'step-aside':
+    case 'delete':
+      return true;
+    case 'put':
+      return progress.totalBytes > 0 && progress.totalBytes <= BRIEF_BYTES;
+    case 'delete-tree':
+    case 'reconcile':
+      return false;
+  }
 }

@@ -9,6 +9,8 @@ export interface PathClaim {
   readonly path: RemotePath;
   /** Whether everything below the path is claimed too. */
   readonly tree: boolean;
+  /** Only read there: others may do so too. */
+  readonly shared?: boolean;
 }
 
 export class PathLocks {
@@ -32,5 +34,6 @@ export class PathLocks {
 }
 
 function conflicts(a: PathClaim, b: PathClaim): boolean {
+  if (a.shared === true && b.shared === true) return false;
   return a.path === b.path || (a.tree && isWithin(b.path, a.path)) || (b.tree && isWithin(a.path, b.path));
 }

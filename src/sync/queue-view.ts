@@ -6,6 +6,7 @@ import { uploadBytes } from './backlog.js';
 import type { Progress } from './carry-out.js';
 import type { QueueEntryInfo, QueueOperation, QueueState } from './control.js';
 import type { Decision, Op } from './decide.js';
+import { isCopyOnServer } from './original.js';
 import type { Failure } from './retries.js';
 import { placePath, samePlace, shownPath } from './server-tree.js';
 
@@ -66,7 +67,7 @@ function operationOf(view: StateView, ino: Ino, op: Op | undefined): QueueOperat
     case 'mkcol':
       return 'create-directory';
     case 'put':
-      return isCopy(view, node) ? 'copy' : 'upload';
+      return isCopyOnServer(view, node) ? 'copy' : 'upload';
     case 'move':
     case 'step-aside':
       return 'move';
@@ -86,17 +87,10 @@ function expectedOf(view: StateView, node: NodeRecord): QueueOperation {
   if (local === undefined) return 'delete';
   if (base === undefined) {
     if (node.kind === 'dir') return 'create-directory';
-    return isCopy(view, node) ? 'copy' : 'upload';
+    return isCopyOnServer(view, node) ? 'copy' : 'upload';
   }
   if (!samePlace(local, base)) return 'move';
   return contentGen(node, view) === base.gen ? 'other' : 'upload';
-}
-
-/** Whether the server has the content of a further name, and is asked to copy it. */
-function isCopy(view: StateView, node: NodeRecord | undefined): boolean {
-  if (node?.kind !== 'alias' || node.base !== undefined) return false;
-  const file = view.get(node.target);
-  return file?.kind === 'file' && file.base !== undefined && file.base.gen === file.gen;
 }
 
 function pathOf(view: StateView, ino: Ino): string {

@@ -16,7 +16,7 @@ import type { Refresher } from './refresher.js';
 import { holderOf, localPath, placePath, samePlace } from './server-tree.js';
 import { Superseded } from './superseded.js';
 import type { TreeEditor } from './tree-editor.js';
-import { nodeSource } from './upload-source.js';
+import { digestOf, nodeSource } from './upload-source.js';
 import type { WriteSessions } from './write-sessions.js';
 import { XSYM_SIZE_BYTES } from './xsym.js';
 
@@ -143,7 +143,7 @@ export class Reconciler {
     if (path === undefined) return false;
     if ((await this.#hashOnServer(path, entry, signal)) !== wanted.sha256) return false;
     const replaced = occupant !== undefined && occupant.ino !== node.ino ? occupant.ino : undefined;
-    editor.confirm((confirm) => confirm.wrote(node, place, wanted.gen, wanted.size, entry, replaced));
+    editor.confirm((confirm) => confirm.wrote(node, place, wanted, entry, replaced));
     return true;
   }
 
@@ -170,9 +170,7 @@ export class Reconciler {
       if (sha256 !== undefined && node.kind === 'file' && node.gen === source.gen) {
         return { gen: source.gen, size: source.body.size, sha256 };
       }
-      const opened = source.body.open();
-      if (!(opened instanceof Uint8Array)) for await (const _ of opened);
-      const known = source.sha256();
+      const known = await digestOf(source);
       return known === undefined ? undefined : { gen: source.gen, size: source.body.size, sha256: known };
     } finally {
       source.close();

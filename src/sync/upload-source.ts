@@ -6,7 +6,13 @@ import { promisify } from 'node:util';
 import type { Ino } from '../base/index.js';
 import type { Body, ContentStore } from '../content/index.js';
 import type { UploadBody } from '../remote/index.js';
-import type { FileRecord, NodeRecord, StateStore } from '../state/index.js';
+import {
+  type Base,
+  cleanVersion,
+  type FileRecord,
+  type NodeRecord,
+  type StateStore,
+} from '../state/index.js';
 import type { Usage } from './api.js';
 import type { Fetcher } from './fetcher.js';
 import { Superseded } from './superseded.js';
@@ -15,6 +21,7 @@ import type { WriteSessions } from './write-sessions.js';
 import { encodeXSym } from './xsym.js';
 
 const readAt = promisify(read);
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** A body up to this size is read into memory at once, so that nobody has to wait for its upload to end. */
 const IN_MEMORY_BYTES = 1024 * 1024;
@@ -48,6 +55,43 @@ function memorySource(bytes: Uint8Array, gen: number): UploadSource {
   };
 }
 
+/** As a body in use is known by, since names pass what the server has to one another; else as the file is. */
+function heldVersion(file: FileRecord, content: ContentStore): Pick<Base, 'etag' | 'size'> {
+  return content.peek(file.ino) ?? cleanVersion(file) ?? { etag: undefined, size: file.size };
+}
+
+/** SHA-256 of what the source has, in hex; where it is not known, all of it is read for that. */
+export async function digestOf(source: UploadSource): Promise<string | undefined> {
+  if (source.sha256() === undefined) {
+    const opened = source.body.open();
+    if (!(opened instanceof Uint8Array)) for await (const _ of opened);
+  }
+  return source.sha256();
+}
+
+/** SHA-256 in hex of a file's version as the server has it; undefined where not all of it is here. */
+export async function cleanDigest(file: FileRecord, content: ContentStore): Promise<string | undefined> {
+  const version = cleanVersion(file);
+  if (file.content !== 'clean' || version === undefined) return undefined;
+  if (content.presentBytes(file.ino, version) !== version.size) return undefined;
+  const body = content.acquireClean(file.ino, version);
+  try {
+    const hash = createHash('sha256');
+    for (let position = 0; position < body.size; ) {
+      const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, body.size - position));
+      // It may have been given up for another version in between.
+      if (body.kind !== 'clean' || !body.has(position, position + chunk.length)) return undefined;
+      const bytesRead = body.readSync(chunk, 0, chunk.length, position);
+      hash.update(chunk.subarray(0, bytesRead));
+      position += bytesRead;
+      await turn();
+    }
+    return hash.digest('hex');
+  } finally {
+    content.release(file.ino);
+  }
+}
+
 /**
  * What an upload of a node sends: a file's content, that of the file which a further name stands for, or the file that
  * stands for a symbolic link. See {@link fileSource} for `stop`.
@@ -67,7 +111,7 @@ export async function nodeSource(
   if (file.content === 'staged') return fileSource(file, deps, stop);
   // A further name of a file that the server has, but cannot copy itself.
   const { content, fetcher } = deps;
-  content.acquireClean(file.ino, { etag: file.base?.etag, size: file.size });
+  content.acquireClean(file.ino, heldVersion(file, content));
   try {
     await fetcher.whole(file.ino);
     const now = deps.state.get(file.ino);
@@ -89,7 +133,7 @@ async function fileSource(file: FileRecord, deps: SourceDeps, stop: () => void):
   const body =
     file.content === 'staged'
       ? content.acquireStaged(ino)
-      : content.acquireClean(ino, { etag: file.base?.etag, size: file.size });
+      : content.acquireClean(ino, heldVersion(file, content));
   const release = () => content.release(ino);
   try {
     if (!body.isComplete) throw new Error(`inode ${ino} is to be uploaded, but not all of it is here`);

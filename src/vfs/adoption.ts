@@ -5,7 +5,7 @@
 
 import type { Ino } from '../base/index.js';
 import { type Body, ContentError } from '../content/index.js';
-import type { FileRecord } from '../state/index.js';
+import { cleanVersion, type FileRecord } from '../state/index.js';
 import type { Backed } from './backing.js';
 import type { VfsCore } from './core.js';
 import { VfsError } from './errors.js';
@@ -75,10 +75,12 @@ function bodyOf(core: VfsCore, record: FileRecord): Body | undefined {
 }
 
 /** Takes a use of a file's body. EIO for a clean file of which nobody knows a version. */
-export function acquireBody(core: VfsCore, { ino, content, base }: FileRecord): Body {
+export function acquireBody(core: VfsCore, record: FileRecord): Body {
+  const { ino, content } = record;
   if (content === 'staged') return core.content.acquireStaged(ino);
   // What the server deleted while it was open here is whole, and known to its body only.
-  const version = base ?? core.content.cleanVersion(ino);
+  // The names of a file pass what the server has to one another, and with it the tag of the same bytes.
+  const version = core.content.peek(ino) ?? cleanVersion(record) ?? core.content.cleanVersion(ino);
   if (version === undefined)
     throw new VfsError('EIO', 'a clean file without a version on the server', { ino });
   return core.content.acquireClean(ino, { etag: version.etag, size: version.size });

@@ -11,6 +11,7 @@ import type { Clock, Ino, Timer } from '../base/index.js';
 import type { Body } from '../content/index.js';
 import type { Sync } from '../sync/index.js';
 import { VfsError } from './errors.js';
+import type { Fh } from './fh.js';
 import type { InodeTable } from './inode-table.js';
 import type { VfsRequest } from './request.js';
 
@@ -56,6 +57,8 @@ export class BackingFiles {
   /** Absent: this process does all reading and writing. */
   port: BackingPort | undefined;
   #timer: Timer | undefined;
+  /** Who has opened a file of which bytes are missing, by handle. */
+  readonly #coldReaders = new Map<Fh, number>();
 
   constructor(deps: { readonly inodes: InodeTable; readonly sync: Sync; readonly clock: Clock }) {
     this.#inodes = deps.inodes;
@@ -77,22 +80,22 @@ export class BackingFiles {
    * kernel may write to it the body is staged, and counts as being written. EIO where the kernel reads a file of which
    * bytes were lost.
    */
-  choose(body: Body, wanted: Wanted): Backed | undefined {
+  choose(body: Body, wanted: Wanted, request?: VfsRequest): Backed | undefined {
     const { ino } = body;
     const open = this.#inodes.backed(ino);
     if (open !== undefined) return this.#join(open, wanted);
     if (this.port === undefined || this.#inodes.isOpen(ino)) return undefined;
     if (!isWorthIt(body, wanted, this.port.leastReadBytes)) return undefined;
     // An upload that reads the body goes on as long as nobody writes, and only this process would see that.
-    if (wanted.writable && this.#sync.isRead(ino)) return undefined;
+    if (wanted.writable && (this.#sync.isRead(ino) || this.#isCopying(request))) return undefined;
     const backed = this.#register(body);
     if (backed !== undefined && wanted.writable) this.#beginWriting(backed, wanted);
     return backed;
   }
 
   /** As {@link choose}, for a file that was just made. */
-  chooseNew(body: Body, { writable }: Pick<Wanted, 'writable'>): Backed | undefined {
-    const backed = writable ? this.#register(body) : undefined;
+  chooseNew(body: Body, { writable }: Pick<Wanted, 'writable'>, request?: VfsRequest): Backed | undefined {
+    const backed = writable && !this.#isCopying(request) ? this.#register(body) : undefined;
     if (backed !== undefined) this.#watch();
     return backed;
   }
@@ -101,6 +104,16 @@ export class BackingFiles {
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+  }
+
+  /** A file of which bytes are missing was opened to read it: what its reader writes next may be a copy of it. */
+  openedCold(fh: Fh, request: VfsRequest | undefined): void {
+    if (request?.pid) this.#coldReaders.set(fh, request.pid);
+  }
+
+  /** A handle is gone. */
+  forget(fh: Fh): void {
+    this.#coldReaders.delete(fh);
   }
 
   /** The kernel has let go of the last handle. */
@@ -184,6 +197,13 @@ export class BackingFiles {
       this.observeAll();
       if (this.#inodes.backedWriters().length > 0) this.#watch();
     });
+  }
+
+  /** A copy may be made by the server, which turns its file into one that is not here: the kernel could not serve that. */
+  #isCopying(request: VfsRequest | undefined): boolean {
+    if (this.#coldReaders.size === 0 || request === undefined) return false;
+    for (const pid of this.#coldReaders.values()) if (pid === request.pid) return true;
+    return false;
   }
 
   #register(body: Body): Backed | undefined {

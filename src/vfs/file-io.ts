@@ -10,6 +10,7 @@ import { isRemoteError } from '../remote/index.js';
 import type { FileRecord } from '../state/index.js';
 import { acquireBody } from './adoption.js';
 import type { Backed } from './backing.js';
+import { RangeCopies } from './copy-range.js';
 import { latest, SET_GID, SET_UID, type VfsCore, withoutPrivileges } from './core.js';
 import { VfsError } from './errors.js';
 import type { Fh } from './fh.js';
@@ -39,9 +40,15 @@ const MAX_BEGIN_ROUNDS = 16;
 
 export class Files {
   readonly #core: VfsCore;
+  readonly #copies: RangeCopies;
 
   constructor(core: VfsCore) {
     this.#core = core;
+    this.#copies = new RangeCopies(core, {
+      present: (ino, body, start, end, request) => this.#present(ino, body, start, end, request),
+      changing: (handle, request, change) => this.#changing(handle, handle.body.size, request, change),
+      touched: (handle) => this.#touched(handle),
+    });
   }
 
   /**
@@ -68,7 +75,7 @@ export class Files {
 
   /** Opens a file that was just made, whose body the caller has in use and gives to the handle. */
   openCreated(body: Body, mode: OpenMode, request?: VfsRequest): Fh {
-    const handle = this.#attach(body, mode, request, this.#core.backing.chooseNew(body, mode));
+    const handle = this.#attach(body, mode, request, this.#core.backing.chooseNew(body, mode, request));
     // The name itself is what the close has to carry away, even when nothing is written.
     if (mode.writable) this.#markWritten(handle);
     return handle.fh;
@@ -212,6 +219,7 @@ export class Files {
       else sync.writersGone(handle.ino);
     }
     if (last && backed !== undefined) backing.close(backed);
+    backing.forget(fh);
     // Until here the next process would do it again.
     handles.remove(fh);
     if (last) sync.unused(handle.ino);
@@ -227,14 +235,11 @@ export class Files {
     length: number,
     request?: VfsRequest,
   ): MaybePromise<number> {
-    const source = this.#core.handles.file(from.fh);
-    this.#writable(to.fh);
-    const wanted = Math.min(length, COPY_STEP_BYTES, Math.max(0, source.body.size - from.position));
-    if (wanted === 0) return 0;
-    const bytes = new Uint8Array(wanted);
-    return after(this.read(from.fh, bytes, 0, wanted, from.position, request), (read) =>
-      this.write(to.fh, bytes.subarray(0, read), to.position, { fromPageCache: true }, request),
-    );
+    const source = { handle: this.#core.handles.file(from.fh), position: from.position };
+    const target = { handle: this.#writable(to.fh), position: to.position };
+    const left = Math.max(0, source.handle.body.size - from.position);
+    assertSize(target.handle.ino, to.position + Math.min(length, left));
+    return this.#copies.run(source, target, length, request);
   }
 
   /** Brings the record of a file that is being written up to date; nothing to do for any other. */
@@ -269,8 +274,9 @@ export class Files {
     const pending = backing.whenWritable(body.ino, mode, request);
     // Who had it open before may be gone by then.
     if (pending !== undefined) return pending.then(() => this.#openBody(body, mode, request));
-    const backed = backing.choose(body, mode);
+    const backed = backing.choose(body, mode, request);
     const handle = this.#attach(body, mode, request, backed);
+    if (!mode.writable && !body.isComplete) backing.openedCold(handle.fh, request);
     // Any of them may be the one that the kernel writes through.
     if (backed !== undefined && mode.writable) this.#markWritten(handle);
     return handle;
@@ -368,6 +374,11 @@ export class Files {
   }
 
   #changed(handle: FileHandle): void {
+    this.#copies.forget(handle.ino);
+    this.#touched(handle);
+  }
+
+  #touched(handle: FileHandle): void {
     const { inodes, backing, clock } = this.#core;
     if (handle.backing === undefined) {
       const now = clock.nowNs();
@@ -398,7 +409,8 @@ export class Files {
     const live = inodes.live(ino);
     inodes.setLive(ino, undefined);
     const { size, mtime } = live ?? record;
-    sync.commitWrite(ino, { size, mtime, ctime: latest(live?.ctime, record.ctime) }, stillOpen);
+    const copyOf = stillOpen ? undefined : this.#copies.finished(ino);
+    sync.commitWrite(ino, { size, mtime, ctime: latest(live?.ctime, record.ctime), copyOf }, stillOpen);
   }
 
   #killPrivileges(ino: Ino): void {
@@ -443,9 +455,6 @@ function appendAt(
 function sameVersion(before: FileRecord, after: FileRecord): boolean {
   return before.base?.etag === after.base?.etag && before.base?.size === after.base?.size;
 }
-
-/** One step of copy_file_range: short enough not to hold up other requests. */
-const COPY_STEP_BYTES = 4 * 1024 * 1024;
 
 function assertSize(ino: Ino, size: number): void {
   if (size > MAX_FILE_BYTES)

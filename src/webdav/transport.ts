@@ -39,6 +39,8 @@ export interface Exchange {
   readonly onSent?: () => void;
   /** The body goes into a file: another thread may take it. */
   readonly isDelivery?: boolean;
+  /** How many times as long as usual the answer may take; 1 when absent. */
+  readonly patience?: number;
   /** Statuses beside 2xx that the caller reads itself. */
   readonly expect?: readonly number[];
   /** A redirect that only adds a slash says that the resource is a collection; the caller reads it itself. */
@@ -166,7 +168,7 @@ export class Transport {
       meter.beginMs = clock.nowMs();
       const request = { method: subject.method, url };
       const credentials = await abortable(Promise.resolve(auth.authorize(request)), watchdog.signal);
-      const answerMs = subject.changes ? timeouts.changeMs : timeouts.headersMs;
+      const answerMs = (subject.changes ? timeouts.changeMs : timeouts.headersMs) * (exchange.patience ?? 1);
       watchdog.arm('connect', timeouts.connectMs);
       const { pathname, search } = new URL(url);
       const response = await this.#ask(

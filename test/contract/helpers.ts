@@ -27,7 +27,7 @@ export function bodyOf(content: string | Uint8Array): UploadBody {
 export function put(
   store: RemoteStore,
   path: RemotePath,
-  content: string,
+  content: string | Uint8Array,
   condition: WriteCondition = { kind: 'any' },
 ): Promise<WriteResult> {
   return store.write(path, bodyOf(content), { condition });

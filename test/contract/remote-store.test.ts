@@ -1,7 +1,7 @@
 /** What every RemoteStore promises, on the fake and over HTTP on three servers. */
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -417,6 +417,38 @@ function suite({ traits, component, open }: SubjectKind): void {
     for (const name of ['tree', 'twin']) {
       assert.equal(await textOf(store, child(child(child(dir, name), 'sub'), 'leaf')), 'deep');
     }
+  });
+
+  check(
+    'copy of a file leaves the version of its source, and makes one of the same bytes',
+    async (store, dir) => {
+      const [from, to] = [child(dir, 'source'), child(dir, "copy of 'it' & more %20")];
+      const bytes = randomBytes(3 * 1024 * 1024 + 17);
+      await put(store, from, bytes);
+      const before = await store.stat(from);
+      await store.copy(from, to, { overwrite: false, directory: false });
+      const [after, made] = [await store.stat(from), await store.stat(to)];
+      assert.deepEqual([after.size, after.etag], [before.size, before.etag]);
+      assert.deepEqual([made.kind, made.size], ['file', bytes.length]);
+      assert.notEqual(made.etag, undefined);
+      const body = await store.read(to, made.etag === undefined ? {} : { etag: made.etag });
+      assert.ok((await collect(body)).equals(bytes));
+    },
+  );
+
+  check('copy of what is not there, and into a directory that is not there', async (store, dir) => {
+    const from = child(dir, 'source');
+    await rejectsWith(
+      store.copy(from, child(dir, 'copy'), { overwrite: false, directory: false }),
+      'not-found',
+    );
+    await put(store, from, 'x');
+    const copy = store.copy(from, child(child(dir, 'nowhere'), 'copy'), {
+      overwrite: false,
+      directory: false,
+    });
+    await rejectsWith(copy, 'parent-missing');
+    assert.deepEqual(await namesIn(store, dir), ['source']);
   });
 
   check('remove takes a file, or a directory with all in it', async (store, dir) => {

@@ -25,7 +25,7 @@ export interface Traits {
   readonly tags: 'own' | 'made';
   /** MKCOL of an existing directory succeeds (rclone). */
   readonly remakesDirectories: boolean;
-  /** MOVE and COPY make missing parents (nginx with dav-ext). */
+  /** MOVE makes missing parents (nginx with dav-ext). */
   readonly makesParents: boolean;
   /** Names that begin with a dot are left out of listings (nginx with dav-ext). */
   readonly hidesDotNames: boolean;

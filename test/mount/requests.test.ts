@@ -1,12 +1,27 @@
 /** What the server is asked to do, and that programs do not wait for it. */
 
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { waitUntil } from '../support/exec.js';
-import { DRAIN_TIMEOUT_MS, DRIVERS, fileIs, SKIP_MOUNT, startBench } from './setup.js';
+import { type Bench, DRAIN_TIMEOUT_MS, DRIVERS, fileIs, SKIP_MOUNT, startBench } from './setup.js';
 
 const FILES = 300;
+const MIB = 1024 * 1024;
+
+/** A file of the server's that is old enough for its tag to be strong. */
+function prepareFile(path: string, content: Buffer): void {
+  writeFileSync(path, content);
+  utimesSync(path, 1_700_000_000, 1_700_000_000);
+}
+
+/** The changes of the server, but for those by which it is probed, as `PUT name`. */
+async function changesOf(bench: Bench): Promise<string[]> {
+  const entries = (await bench.writes('')).filter(({ path }) => !path.includes('.infinimount-probe'));
+  return entries.map(({ method, path }) => `${method} ${path.split('/').at(-1)}`);
+}
 
 /** The line is dead while the program runs: it can only end when it does not wait for the server. */
 const CREATE_FILES = `
@@ -65,6 +80,50 @@ for (const driver of DRIVERS) {
         readdirSync(bench.onServer('save')).filter((name) => name !== '.DAV'),
         ['doc.txt'],
       );
+    });
+
+    test('a save that changes nothing is no request', async () => {
+      await using bench = await startBench({
+        driver,
+        prepare: (root) => prepareFile(join(root, 'doc.txt'), Buffer.from('version 1')),
+      });
+      await bench.drive.sh('cat doc.txt > /dev/null; printf "version 1" > doc.txt');
+      await bench.drive.sh('printf "version 1" > doc.tmp; mv doc.tmp doc.txt');
+      await bench.drive.sh('printf new > other.txt');
+      await bench.serverHas('other.txt', 'new');
+      await bench.drive.unmount();
+      assert.deepEqual(await changesOf(bench), ['PUT other.txt']);
+    });
+
+    // The other driver has no copy_file_range(2): programs read and write then.
+    test('cp is one COPY, whether the bytes are here or not', { skip: driver !== 'kernel' }, async () => {
+      const [large, small] = [randomBytes(8 * MIB), randomBytes(5_000)];
+      await using bench = await startBench({
+        driver,
+        prepare: (root) => {
+          prepareFile(join(root, 'large'), large);
+          prepareFile(join(root, 'small'), small);
+        },
+      });
+      const { drive } = bench;
+      await drive.sh('mkdir new; cp large new/copy; cat small > /dev/null; cp -p small new/small');
+      await waitUntil('both copies to be on the server', () =>
+        [
+          ['copy', large],
+          ['small', small],
+        ].every(([name, content]) => fileIs(bench.onServer('new', String(name)), content as Buffer)),
+      );
+      assert.ok((await drive.fs.readFile(drive.at('new', 'copy'))).equals(large));
+      assert.ok((await drive.fs.readFile(drive.at('new', 'small'))).equals(small));
+      await drive.sh('printf changed > new/copy');
+      await bench.serverHas('new/copy', 'changed');
+      assert.ok(fileIs(bench.onServer('large'), large));
+      await drive.unmount();
+      assert.deepEqual((await changesOf(bench)).filter((request) => !request.startsWith('MKCOL')).sort(), [
+        'COPY large',
+        'COPY small',
+        'PUT copy',
+      ]);
     });
 
     test('a new file is one PUT that cannot overwrite another client’s', async () => {

@@ -58,6 +58,50 @@ describe('content on disk', () => {
     rmSync(dir, { recursive: true });
   });
 
+  test('an empty staged body becomes one of a version of which nothing is here, also for the next process', async () => {
+    const body = store.createStaged(INO);
+    store.emptyToClean(INO, V1);
+    assert.deepEqual([body.kind, body.etag, body.size, body.presentBytes], ['clean', V1.etag, 10, 0]);
+    assert.throws(() => store.emptyToClean(INO, V1), ContentError);
+    body.fill(2, bytes('cd'));
+    store.release(INO);
+    await store.syncAll();
+    await reopen().reconcile(() => ({ kind: 'clean', ...V1 }));
+    assert.deepEqual(
+      [...Array(10).keys()].filter((at) => store.acquireClean(INO, V1).has(at, at + 1)),
+      [2, 3],
+    );
+    const again = store.createStaged(INO);
+    assert.deepEqual([again.kind, again.size], ['staged', 0]);
+  });
+
+  test('killed between the word of that and the deed, nothing is left over', async () => {
+    store.createStaged(INO);
+    const report = await reopen().reconcile(() => ({ kind: 'clean', ...V1 }));
+    assert.deepEqual([report.lostAndFound, report.madeClean], [[], []]);
+    assert.equal(store.acquireClean(INO, V1).presentBytes, 0);
+  });
+
+  test('bytes are copied from body to body, wherever they are, up to the end of the source', async () => {
+    const TARGET = 301 as Ino;
+    const source = store.acquireClean(INO, V1);
+    source.fill(0, bytes('0123456789'));
+    const target = store.createStaged(TARGET);
+    const copy = (from: number, to: number, length: number) =>
+      store.copyBytes({ ino: INO, position: from }, { ino: TARGET, position: to }, length);
+    assert.equal(await copy(0, 0, 10), 10);
+    assert.equal(await copy(8, 12, 100), 2);
+    assert.equal(await copy(10, 0, 5), 0);
+    assert.equal(read(target), '0123456789\0\x0089');
+    const pending = copy(0, 5, 10);
+    // Whoever lets go of the bodies meanwhile: the copy has them to its end.
+    store.release(INO);
+    store.release(TARGET);
+    assert.equal(await pending, 10);
+    assert.equal(read(store.acquireStaged(TARGET)), '012340123456789');
+    await assert.rejects(copy(0, 0, 1), ContentError);
+  });
+
   function fillWhole(ino: Ino, text = '0123456789'): void {
     const body = store.acquireClean(ino, { ...V1, size: text.length });
     body.fill(0, bytes(text));

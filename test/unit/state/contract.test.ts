@@ -61,6 +61,7 @@ for (const { title, create } of IMPLEMENTATIONS) {
             interrupted: true,
             attempt: { place: place('x', b), gen: 8, size: 12, sha256: 'ab'.repeat(32) },
             aliases: [d],
+            copyOf: { ino: b, etag: '"source"' as ETag, gen: 9 },
             xattrs: { 'user.a': new Uint8Array([0, 255]), __proto__x: new Uint8Array(0) },
           }),
           dir(b, place('dir'), { base: baseOf(place('dir'), 0), listedAtMs: 1_700_000_000_000 }),
@@ -68,7 +69,7 @@ for (const { title, create } of IMPLEMENTATIONS) {
           alias(d, a, place('alias', b), {
             attempt: { place: place('y'), gen: 1, size: 0, sha256: undefined },
           }),
-          file(e, undefined, { base: baseOf(place('deleted', b), 1) }),
+          file(e, undefined, { base: { ...baseOf(place('deleted', b), 1), sha256: '0f'.repeat(32) } }),
         ];
         for (const record of made) tx.put(record);
         return made;

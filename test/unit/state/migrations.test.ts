@@ -16,6 +16,7 @@ describe('versions of the database', () => {
   afterEach(() => rmSync(dir, { recursive: true }));
 
   const steps: string[] = [];
+  const first: Schema = { version: 1, migrations: [] };
   const later: Schema = {
     version: 3,
     migrations: [
@@ -32,7 +33,7 @@ describe('versions of the database', () => {
   };
 
   test('an older one is migrated step by step, once, with what its journal held', async () => {
-    const before = openState({ dir, clock: new HandClock() });
+    const before = openState({ dir, clock: new HandClock(), schema: first });
     before.transact((tx) => tx.put(file(tx.allocate(), place('in the journal'))));
     const copy = temporaryDir();
     cpSync(dir, copy, { recursive: true });
@@ -66,7 +67,7 @@ describe('versions of the database', () => {
   });
 
   test('a migration that fails changes nothing', async () => {
-    await openState({ dir }).close();
+    await openState({ dir, schema: first }).close();
     const failing: Schema = {
       version: 2,
       migrations: [
@@ -82,8 +83,25 @@ describe('versions of the database', () => {
     };
     assert.throws(() => openState({ dir, schema: failing }), StateError);
     assert.throws(() => openState({ dir, schema: { version: 2, migrations: [] } }), StateError);
-    const store = openState({ dir });
+    const store = openState({ dir, schema: first });
     assert.equal(store.getMeta('note'), undefined);
     await store.close();
+  });
+
+  test('what version 1 has written is read as it is, also what is in its journal', async () => {
+    const before = openState({ dir, clock: new HandClock(), schema: first });
+    const made = before.transact((tx) => {
+      const record = file(tx.allocate(), place('old'));
+      tx.put(record);
+      return record;
+    });
+    await before.close();
+    const now = openState({ dir });
+    assert.deepEqual(now.get(made.ino), made);
+    await now.close();
+    assert.throws(
+      () => openState({ dir, schema: first }),
+      (error) => error instanceof StateError && error.code === 'newer',
+    );
   });
 });

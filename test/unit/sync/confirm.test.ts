@@ -25,7 +25,9 @@ function makeParts(node: NodeRecord): Parts {
 }
 
 const write = (parts: Parts, before: NodeRecord, gen: number, replaced?: Ino) =>
-  parts.editor.confirm((confirm) => confirm.wrote(before, place('f'), gen, 3, RESULT, replaced));
+  parts.editor.confirm((confirm) =>
+    confirm.wrote(before, place('f'), { gen, size: 3, sha256: undefined }, RESULT, replaced),
+  );
 
 describe('an upload', () => {
   test('of what the file is now makes it clean', () => {

@@ -24,10 +24,11 @@ const DIRS = ['', '/p', '/q', '/p/q', '/q/p'];
 /**
  * Seeds that once failed, each for a bug of its own: a further name whose content the server replaced (14, 30), a slot
  * that was filled for ever (34), a further name not told of new content (199), an upload with an open end found again
- * under another node (235), a directory where a moved file was (520), and with what is done by hand an upload with an
+ * under another node (235), a file that is open under the tag of a name that is gone (364), a directory where a moved
+ * file was (520), and with what is done by hand an upload with an
  * open end into a directory that is gone (118).
  */
-const PINNED: readonly number[] = [14, 30, 34, 118, 199, 235, 520];
+const PINNED: readonly number[] = [14, 30, 34, 118, 199, 235, 364, 520];
 
 /** What happens beside what programs do that open, write and close. */
 type Mode = 'nothing more' | 'by hand' | 'by the kernel';
@@ -50,8 +51,10 @@ class Model {
     this.#hand = mode === 'by hand' ? seededRandom(seed + 1_000_000) : undefined;
     this.#trace = trace;
     const backed = mode === 'by the kernel';
-    const options = { pause: async () => this.#noteTags() };
-    this.world = new World(() => this.#random.next(), options, undefined, backed);
+    const server = { pause: async () => this.#noteTags() };
+    // Every other seed copies files of which nothing is here.
+    const sync = seed % 2 === 0 ? {} : { openedBytes: 0 };
+    this.world = new World(() => this.#random.next(), server, undefined, sync, backed);
     if (backed) {
       this.#writers = new KernelWriters(this.world, seededRandom(seed + 2_000_000), {
         note: (what, detail) => this.#note(what, detail),
@@ -117,6 +120,7 @@ class Model {
       await this.#local(() => this.world.mkdir(this.#note('mkdir', random.pick(DIRS.slice(1)) ?? '/p')));
     else if (kind < 51) await this.#local(() => this.#exchange());
     else if (kind < 54) await this.#local(() => this.#link());
+    else if (kind < 59) await this.#local(() => this.#copy(this.#anyPath()));
     else if (kind < 64) this.#remoteWrite(this.#anyPath());
     else if (kind < 69) this.#remoteRemove();
     else if (kind < 73) this.#remoteMove();
@@ -234,6 +238,32 @@ class Model {
     const to = this.#anyPath();
     this.#note('link', `${from} -> ${to}`);
     await this.world.link(from, to);
+  }
+
+  async #copy(to: string): Promise<void> {
+    const files = this.world.localPaths().filter(({ kind }) => kind === 'file');
+    const from = this.#random.pick(files)?.path;
+    if (from === undefined || from === to) return;
+    this.#note('copy', `${from} -> ${to}`);
+    await this.#look(from);
+    const before = await this.#look(to);
+    const [source, target] = [this.#inoOf(from), this.#inoOf(to)];
+    if (source === undefined || source === target) return;
+    const content = this.#contentOf(source);
+    try {
+      await this.world.copy(from, to);
+    } catch (error) {
+      // A copy that breaks off has emptied what was there.
+      if (this.#shown(to) !== before) this.#gone(before);
+      if (error instanceof VfsError && ['ESTALE', 'EIO'].includes(error.code)) return;
+      throw error;
+    }
+    this.#gone(before);
+    const made = this.#inoOf(to);
+    if (made === undefined || content === undefined) return;
+    this.#noteTags();
+    assert.equal(this.#contentOf(made), content, 'the copy is what was copied');
+    this.#live.add(content);
   }
 
   async #remove(path: string | undefined): Promise<void> {

@@ -8,7 +8,7 @@ import { type Ino, ROOT_INO, silentLog } from '../../../src/base/index.js';
 import { MemoryContentStore, type MemoryImage } from '../../../src/content/index.js';
 import { joinRemote, REMOTE_ROOT, type RemotePath } from '../../../src/remote/index.js';
 import { type MemoryStateStore, openMemoryState } from '../../../src/state/index.js';
-import { SyncEngine } from '../../../src/sync/index.js';
+import { SyncEngine, type SyncOptions } from '../../../src/sync/index.js';
 import { type BackingId, type BackingPort, type Fh, Vfs, VfsError } from '../../../src/vfs/index.js';
 import { type FakeRemoteOptions, FakeRemoteStore } from '../../support/fake-remote.js';
 import { type FaultPlan, FaultyRemoteStore } from '../../support/faulty-remote.js';
@@ -22,6 +22,7 @@ export class World {
   readonly clock = new ManualClock();
   readonly server: FakeRemoteStore;
   readonly #random: () => number;
+  readonly #sync: Partial<SyncOptions>;
   /** Whether the kernel reads and writes what it can by itself. */
   readonly #backed: boolean;
   remote: FaultyRemoteStore;
@@ -34,9 +35,11 @@ export class World {
     random: () => number = () => 0.5,
     options: Partial<FakeRemoteOptions> = {},
     content = new MemoryContentStore(),
+    sync: Partial<SyncOptions> = {},
     backed = false,
   ) {
     this.#random = random;
+    this.#sync = sync;
     this.#backed = backed;
     this.server = new FakeRemoteStore({ clock: this.clock, pause: () => Promise.resolve(), ...options });
     this.state = openMemoryState();
@@ -62,6 +65,8 @@ export class World {
         uploadDelayMs: 200,
         copyIntervalMs: 30_000,
         maxConnections: 4,
+        clonedFromBytes: 1,
+        ...this.#sync,
       },
     );
     const options = { readOnly: false, sync: 'write-back', volumeSizeBytes: undefined } as const;
@@ -176,6 +181,36 @@ export class World {
     else this.content.peek(ino)?.writeSync(bytes, 0);
   }
 
+  /** Copies a file whole, as `cp` does: by copy_file_range(2) into a new or emptied one. */
+  async copy(from: string, to: string): Promise<void> {
+    const ino = this.ino(from);
+    if (ino === undefined) throw new VfsError('ENOENT', `no ${from}`);
+    const { files, names } = this.vfs;
+    const { parent, name } = this.split(to);
+    const source = await files.open(ino, { writable: false, append: false, truncate: false });
+    try {
+      const open = { writable: true, append: false, truncate: true };
+      const { fh } = await names.create(parent, name, {
+        mode: 0o644,
+        caller: CALLER,
+        open,
+        exclusive: false,
+      });
+      try {
+        for (let position = 0; ; ) {
+          const count = await files.copyRange({ fh: source, position }, { fh, position }, 2 ** 40);
+          if (count === 0) break;
+          position += count;
+        }
+        await files.flush(fh);
+      } finally {
+        files.release(fh);
+      }
+    } finally {
+      files.release(source);
+    }
+  }
+
   async read(path: string): Promise<string> {
     const ino = this.ino(path);
     assert(ino !== undefined, `no ${path}`);
@@ -258,8 +293,9 @@ export class World {
 export async function makeWorld(
   files: Record<string, string | Uint8Array> = {},
   options: Partial<FakeRemoteOptions> = {},
+  sync: Partial<SyncOptions> = {},
 ): Promise<World> {
-  const world = new World(() => 0.5, options);
+  const world = new World(() => 0.5, options, undefined, sync);
   for (const [path, content] of Object.entries(files)) world.server.writeDirect(remote(path), content);
   await world.refreshAll();
   world.server.clearLog();

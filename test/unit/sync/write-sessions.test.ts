@@ -153,7 +153,13 @@ describe('commitWrite', () => {
     const before = file();
     parts.editor.confirm((confirm) => {
       assert(before.base !== undefined);
-      confirm.wrote(before, before.base, before.gen, 7, { etag: undefined, mtimeMs: undefined }, undefined);
+      confirm.wrote(
+        before,
+        before.base,
+        { gen: before.gen, size: 7, sha256: undefined },
+        { etag: undefined, mtimeMs: undefined },
+        undefined,
+      );
     });
     assert.equal(file().content, 'staged');
     parts.sessions.commitWrite(ino, { size: 7, ...TIMES }, false);

@@ -459,4 +459,50 @@ describe('the rest', () => {
     close(world, from);
     close(world, to);
   });
+
+  test('of a whole file that is not here it is the server who copies, where it can', async () => {
+    const world = makeWorld();
+    const made = world.serverFile(ROOT_INO, 'from', '0123456789');
+    const asked: Ino[][] = [];
+    for (const isMade of [true, false]) {
+      world.sync.cloning = async (from, to) => {
+        asked.push([from, to]);
+        return isMade;
+      };
+      const from = open(world, made, READ);
+      const target = put(world, ROOT_INO, `to ${isMade}`, '');
+      const to = open(world, target, APPEND);
+      const copied = await world.vfs.files.copyRange(
+        { fh: from, position: 0 },
+        { fh: to, position: 0 },
+        2 ** 40,
+      );
+      assert.equal(copied, 10);
+      assert.deepEqual(asked.at(-1), [made, target]);
+      if (!isMade) assert.equal(contentOf(world, to), '0123456789');
+      close(world, from);
+      close(world, to);
+    }
+    assert.equal(asked.length, 2);
+  });
+
+  test('a whole copy of a version is committed as one, unless it is changed afterwards', async () => {
+    const world = makeWorld();
+    const made = world.serverFile(ROOT_INO, 'from', '0123456789');
+    const source = open(world, made, READ);
+    const copyOf = async (change: (fh: Fh, ino: Ino) => void) => {
+      const ino = put(world, ROOT_INO, `to ${world.sync.calls.length}`, '');
+      const to = open(world, ino, APPEND);
+      await world.vfs.files.copyRange({ fh: source, position: 0 }, { fh: to, position: 0 }, 100);
+      change(to, ino);
+      now(world.vfs.files.flush(to));
+      close(world, to);
+      const commit = world.sync.calls.findLast((call) => call.what === 'commit');
+      return commit?.what === 'commit' ? commit.copyOf : undefined;
+    };
+    assert.equal((await copyOf(() => undefined))?.ino, made);
+    assert.equal(await copyOf((fh) => now(world.vfs.files.write(fh, Buffer.from('x'), 3))), undefined);
+    assert.equal(await copyOf((fh, ino) => now(world.vfs.files.resize(ino, 9, fh))), undefined);
+    close(world, source);
+  });
 });

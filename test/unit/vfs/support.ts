@@ -20,7 +20,7 @@ import {
   type StateTransaction,
   type StateView,
 } from '../../../src/state/index.js';
-import type { Invalidation, Sync, Usage } from '../../../src/sync/index.js';
+import type { Invalidation, Sync, Usage, Written } from '../../../src/sync/index.js';
 import {
   type Caller,
   type Fh,
@@ -54,7 +54,13 @@ export class SteppingClock implements Clock {
 
 /** What the synchronisation was told, in order. */
 export type SyncCall =
-  | { readonly what: 'commit'; readonly ino: Ino; readonly size: number; readonly stillOpen: boolean }
+  | {
+      readonly what: 'commit';
+      readonly ino: Ino;
+      readonly size: number;
+      readonly stillOpen: boolean;
+      readonly copyOf?: Written['copyOf'];
+    }
   | {
       readonly what:
         | 'fsynced'
@@ -80,6 +86,8 @@ export class FakeSync implements Sync {
   readonly read = new Set<Ino>();
   /** What `present` rejects with. */
   presentError: unknown;
+  /** What is done when the server is asked for a copy; undefined: it is not. */
+  cloning: ((from: Ino, to: Ino) => Promise<boolean>) | undefined;
   /** What `settled` rejects with. */
   settleError: unknown;
   quotaAnswer: Quota | undefined;
@@ -177,13 +185,14 @@ export class FakeSync implements Sync {
     this.#state.transact((tx) => tx.put({ ...record, writing: false }));
   }
 
-  commitWrite(
-    file: Ino,
-    attributes: { readonly size: number; readonly mtime: Ns; readonly ctime: Ns },
-    stillOpen: boolean,
-  ): void {
-    this.calls.push({ what: 'commit', ino: file, size: attributes.size, stillOpen });
+  commitWrite(file: Ino, { copyOf, ...attributes }: Written, stillOpen: boolean): void {
+    const source = copyOf === undefined ? {} : { copyOf };
+    this.calls.push({ what: 'commit', ino: file, size: attributes.size, stillOpen, ...source });
     this.#state.transact((tx) => tx.put({ ...this.#file(file), ...attributes, writing: stillOpen }));
+  }
+
+  clone(from: Ino, to: Ino): Promise<boolean> | undefined {
+    return this.cloning?.(from, to);
   }
 
   fsynced(ino: Ino): void {
