@@ -246,12 +246,15 @@ class Model {
     if (from === undefined || from === to) return;
     this.#note('copy', `${from} -> ${to}`);
     await this.#look(from);
-    const before = await this.#look(to);
+    let before = await this.#look(to);
     const [source, target] = [this.#inoOf(from), this.#inoOf(to)];
     if (source === undefined || source === target) return;
     const content = this.#contentOf(source);
     try {
-      await this.world.copy(from, to);
+      // News of the target may have come while the source was opened.
+      await this.world.copy(from, to, () => {
+        before = this.#shown(to);
+      });
     } catch (error) {
       // A copy that breaks off has emptied what was there.
       if (this.#shown(to) !== before) this.#gone(before);

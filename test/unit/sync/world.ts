@@ -181,8 +181,11 @@ export class World {
     else this.content.peek(ino)?.writeSync(bytes, 0);
   }
 
-  /** Copies a file whole, as `cp` does: by copy_file_range(2) into a new or emptied one. */
-  async copy(from: string, to: string): Promise<void> {
+  /**
+   * Copies a file whole, as `cp` does: by copy_file_range(2) into a new or emptied one. `onOpen`: called right before that
+   * one is opened.
+   */
+  async copy(from: string, to: string, onOpen: () => void = () => undefined): Promise<void> {
     const ino = this.ino(from);
     if (ino === undefined) throw new VfsError('ENOENT', `no ${from}`);
     const { files, names } = this.vfs;
@@ -190,6 +193,7 @@ export class World {
     const source = await files.open(ino, { writable: false, append: false, truncate: false });
     try {
       const open = { writable: true, append: false, truncate: true };
+      onOpen();
       const { fh } = await names.create(parent, name, {
         mode: 0o644,
         caller: CALLER,

@@ -161,6 +161,7 @@ describe('what it wrote', () => {
     const ino = put(world, ROOT_INO, 'f', 'text');
     const before = world.vfs.attributes.get(ino);
     const fh = now(world.vfs.files.open(ino, WRITE));
+    world.sync.take('unseen');
     kernelWrites(world, ino, 'longer text');
     const { size, mtime } = world.vfs.attributes.get(ino);
     assert.equal(size, 11);
@@ -187,6 +188,7 @@ describe('what it wrote', () => {
     const { world } = backedWorld();
     const ino = put(world, ROOT_INO, 'f', 'text');
     world.vfs.inodes.reference(ino);
+    world.vfs.inodes.takeCacheDoubt(ino);
     assert.equal(world.vfs.inodes.takeCacheDoubt(ino), false);
     close(world, now(world.vfs.files.open(ino, WRITE)));
     assert.deepEqual(

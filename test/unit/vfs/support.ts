@@ -256,7 +256,7 @@ export class FakeSync implements Sync {
 
   #markWriting(ino: Ino): void {
     const record = this.#file(ino);
-    if (record.content === 'staged' && record.writing) return;
+    if (record.content === 'staged' && record.writing && record.base?.gen !== record.gen) return;
     const gen = record.base?.gen === record.gen ? record.gen + 1 : record.gen;
     this.#state.transact((tx) => tx.put({ ...record, content: 'staged', gen, writing: true }));
   }
