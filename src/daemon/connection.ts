@@ -100,7 +100,10 @@ export function connect(options: ServerOptions, deps: ConnectionDeps): Connectio
       ...(deps.isLive === true ? { prove } : {}),
     },
   );
-  const store = new SwitchedStore(make(line, auth, capabilities), clock, (error) =>
+  const first = make(line, auth, capabilities);
+  // Until it runs large bodies come through the thread that answers the kernel; it takes a while to start.
+  if (deps.isLive === true) void first.startThread();
+  const store = new SwitchedStore(first, clock, (error) =>
     log.error({ err: error }, 'connections to the server could not be closed'),
   );
   return {

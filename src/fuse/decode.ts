@@ -205,6 +205,12 @@ export function release(message: Message, call: Call): h.ReleaseRequest {
   };
 }
 
+/**
+ * What one reply to READDIR has at most, whatever the kernel has room for: some hundred entries with their attributes,
+ * which is 1 ms. Other requests wait no longer than that; 5,000 entries take 2 ms more that way.
+ */
+const DIRENTS_REPLY_BYTES = 16 * 1024;
+
 export function readdir(plus: boolean) {
   return (message: Message, call: Call): h.ReaddirRequest => {
     const at = message.struct(l.READ_IN);
@@ -213,7 +219,8 @@ export function readdir(plus: boolean) {
     if (size > message.wire.maxReplyBytes) throw new MalformedRequest(`READDIR of ${size} bytes`);
     const fh = message.u53(at + to.fh, 'EINVAL');
     const offset = message.u53(at + to.offset, 'EINVAL');
-    call.entries = new DirentWriter(call.room(size), size, plus);
+    const limit = Math.min(size, DIRENTS_REPLY_BYTES);
+    call.entries = new DirentWriter(call.room(limit), limit, plus);
     return { nodeId: call.nodeId, fh, offset, entries: call.entries };
   };
 }

@@ -8,6 +8,9 @@
  * thread pool waits for the descriptor and for an eventfd. The eventfd ends the wait: a read(2) blocked in the pool
  * could not be ended, and Node joins the pool's threads when the process exits, so it would never exit.
  *
+ * While the main thread is busy with other things it does not wait for word from the pool, whose thread needs a
+ * processor to give it: each round of the event loop looks at the descriptor itself.
+ *
  * The reader returns to the event loop after `TURN_REQUESTS` requests or `TURN_MS` milliseconds, so that timers and
  * the network are served under load.
  */
@@ -56,6 +59,9 @@ export class Device {
   #state: State = 'new';
   #closed = false;
   #transientReads = 0;
+  /** Whether a thread of the pool polls the descriptor. */
+  #isPolled = false;
+  #isLookArmed = false;
   /** Resolves when no thread of the pool polls the descriptor any more. */
   #idle: Promise<void> = Promise.resolve();
 
@@ -189,17 +195,33 @@ export class Device {
 
   #wait(): void {
     this.#state = 'waiting';
+    this.#armLook();
+    if (this.#isPolled) return;
+    this.#isPolled = true;
     this.#idle = this.#pollSet.wait().then(
       (ready) => {
+        this.#isPolled = false;
         if (this.#state !== 'waiting') return;
         if (ready < 0 && ready !== -ERRNO.EINTR) this.#fail(new DeviceError('wait for', -ready));
-        else {
-          this.#state = 'running';
-          this.#turn();
-        }
+        else this.#wakeUp();
       },
       () => this.#fail(new DeviceError('wait for', ERRNO.EIO)),
     );
+  }
+
+  /** An immediate without a reference runs once in each round of the event loop and keeps none from sleeping. */
+  #armLook(): void {
+    if (this.#isLookArmed) return;
+    this.#isLookArmed = true;
+    setImmediate(() => {
+      this.#isLookArmed = false;
+      if (this.#state === 'waiting') this.#wakeUp();
+    }).unref();
+  }
+
+  #wakeUp(): void {
+    this.#state = 'running';
+    this.#turn();
   }
 
   #fail(error: DeviceError | undefined): void {
@@ -210,10 +232,9 @@ export class Device {
   #end(): void {
     if (this.#state === 'ended') return;
     const wasStarted = this.#state !== 'new';
-    const wasWaiting = this.#state === 'waiting';
     this.#state = 'ended';
     if (wasStarted) process.off('exit', this.#wakeAtExit);
-    if (wasWaiting) this.#wake();
+    if (this.#isPolled) this.#wake();
     void this.#idle.finally(() => closeSync(this.#wakeFd));
   }
 

@@ -176,7 +176,8 @@ export class Fetcher {
   forget(file: Ino): void {
     const fetch = this.#fetches.get(file);
     if (fetch === undefined || fetch.waiters.size > 0) return;
-    for (const flight of fetch.flights) flight.abort.abort();
+    // One that has all its bytes only waits for the end of the answer: called off, it would cost its connection.
+    for (const flight of fetch.flights) if (flight.position < flight.end) flight.abort.abort();
     this.#fetches.delete(file);
   }
 

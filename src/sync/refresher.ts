@@ -42,6 +42,8 @@ export interface RefresherOptions {
 
 /** Entries merged in one transaction: a compromise between commits and the time a request may have to wait. */
 const MERGE_BATCH = 32;
+/** Names looked through for those that vanished, before others may have their turn. */
+const LOOKED_THROUGH_AT_ONCE = 128;
 const LINK_READS_AT_ONCE = 8;
 /** Names that are looked for one by one when a listing came back empty. */
 const DOUBTED_MAX = 4;
@@ -55,6 +57,12 @@ const LONGEST_POLL_MS = 60_000;
 /** A directory is listed for the tags of what was uploaded into it when it was quiet for this long, or after this long. */
 const CONFIRM_QUIET_MS = 500;
 const CONFIRM_LONGEST_MS = 10_000;
+
+/** A name that the server had, as far as was known. */
+interface Known {
+  readonly name: Name;
+  readonly ino: Ino;
+}
 
 /** A listing (or a look at one name) under way. */
 interface Watch {
@@ -254,6 +262,8 @@ export class Refresher {
   async #listOnce(dir: Ino, path: RemotePath, watch: Watch): Promise<boolean> {
     const seenNames = new Set<Name>();
     const pacer = new Pacer();
+    // What appears in an empty directory meanwhile is of this listing, or touched by an operation of ours.
+    const mayVanish = !this.#state.entries(dir)[Symbol.iterator]().next().done;
     for await (const batch of this.#store.list(path)) {
       const entries = batch.filter(
         (entry) => entry.name !== undefined && !entry.name.startsWith(PROBE_PREFIX),
@@ -274,11 +284,7 @@ export class Refresher {
     }
     this.#connectivity.succeeded();
     if (watch.outdated || this.#closed) return false;
-    const vanished: { name: Name; ino: Ino }[] = [];
-    for (const { name, base } of this.#state.entries(dir)) {
-      if (base === undefined || base === ROOT_INO) continue;
-      if (!seenNames.has(name) && !watch.touched.has(name)) vanished.push({ name, ino: base });
-    }
+    const vanished = mayVanish ? await this.#findVanished(dir, seenNames, pacer) : [];
     const hidden = await this.#findHidden(path, vanished, seenNames.size === 0);
     if (watch.outdated || this.#closed) return false;
     this.#editor.merge((merge, tx) => {
@@ -292,13 +298,32 @@ export class Refresher {
     return true;
   }
 
+  /** What was known of `dir` and is not among `seen`; whoever acts on it looks again. */
+  async #findVanished(dir: Ino, seen: ReadonlySet<Name>, pacer: Pacer): Promise<readonly Known[]> {
+    const vanished: Known[] = [];
+    let from: Name | undefined;
+    for (let isLast = false; !isLast; ) {
+      isLast = true;
+      let count = 0;
+      for (const { name, base } of this.#state.entries(dir, from)) {
+        from = name;
+        if (base !== undefined && base !== ROOT_INO && !seen.has(name)) vanished.push({ name, ino: base });
+        count += 1;
+        isLast = count < LOOKED_THROUGH_AT_ONCE;
+        if (!isLast) break;
+      }
+      await pacer.pause();
+    }
+    return vanished;
+  }
+
   /**
    * Names that a listing leaves out although they are there: some servers (nginx with dav-ext) never list what begins
    * with a dot, and a listing that lost all it had is doubted as well.
    */
   async #findHidden(
     path: RemotePath,
-    vanished: readonly { readonly name: Name }[],
+    vanished: readonly Known[],
     isEmpty: boolean,
   ): Promise<ReadonlySet<Name>> {
     const hidden = new Set<Name>();

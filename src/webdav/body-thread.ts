@@ -7,7 +7,7 @@
 import { Worker } from 'node:worker_threads';
 import { type GatedFile, type Log, shutGate } from '../base/index.js';
 import type { FromThread, ThreadFailure, ToThread } from './body-thread-messages.js';
-import type { PoolOptions } from './connection-pool.js';
+import type { PoolOptions } from './pool-options.js';
 
 /** Starts the thread; `data` becomes its workerData. */
 export type StartThread = (data: PoolOptions) => Worker;

@@ -1,17 +1,8 @@
-/** The undici pool of a thread, with TLS as we want it and word of when a request is really written. */
+/** The undici pool of the main thread, with TLS as we want it and word of when a request is really written. */
 
 import { rootCertificates } from 'node:tls';
 import { type Dispatcher, Pool } from 'undici';
-
-export interface PoolOptions {
-  readonly origin: string;
-  /** PEM text beside the certificates of Node. */
-  readonly ca: string | undefined;
-  readonly connectMs: number;
-}
-
-/** Idle connections are kept this long unless the server says otherwise (`Keep-Alive: timeout=N`). */
-const KEEP_ALIVE_MS = 30_000;
+import { KEEP_ALIVE_MS, type PoolOptions } from './pool-options.js';
 
 export interface TracedRequest extends Dispatcher.RequestOptions {
   readonly headers: Readonly<Record<string, string>>;
@@ -45,11 +36,6 @@ export class ConnectionPool {
 
   request(options: TracedRequest): Promise<Dispatcher.ResponseData> {
     return this.#traced.request(options);
-  }
-
-  /** Without streams: each chunk goes to the handler as it is read from the socket. */
-  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
-    this.#pool.dispatch(options, handler);
   }
 
   /** Ends all connections at once; requests under way fail. */

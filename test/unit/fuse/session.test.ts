@@ -267,6 +267,22 @@ describe('references', () => {
     });
   });
 
+  test('a reply to READDIR is short, whatever the kernel has room for', async () => {
+    const handlers: FuseHandlers = {
+      readdirplus: ({ entries, offset }) => {
+        for (let at = offset; entries.add(`name-${at}`, at + 2, 8, at + 1, entry(at + 2)); at += 1);
+      },
+    };
+    await withSession(handlers, async ({ kernel }) => {
+      const reply = await kernel.call('READDIRPLUS', 1, body(l.READ_IN, { size: 128 * 1024, offset: 7n }));
+      assert.equal(reply.errno, 0);
+      assert.ok(
+        reply.body.length > 15 * 1024 && reply.body.length <= 16 * 1024,
+        `${reply.body.length} bytes`,
+      );
+    });
+  });
+
   test('a reply that cannot be delivered, or fails after entries were added, gives them back', async () => {
     const given: (readonly [number, number])[] = [];
     let answer: () => void = () => {};

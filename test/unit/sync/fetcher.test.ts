@@ -327,6 +327,28 @@ describe('readers who go', () => {
     assert.ok(file.body.presentBytes < end + 4 * MIB);
   });
 
+  test('who goes at once when he has all does not call off what has come to its end', async () => {
+    const file = await Reading.of(10 * KIB, { chunkSize: 4 * KIB });
+    const { server, content, engine } = file.world;
+    const read = server.read.bind(server);
+    const signals: (AbortSignal | undefined)[] = [];
+    server.read = (path, options) => {
+      signals.push(options?.signal);
+      return read(path, options);
+    };
+    const waiting = file.present(0, 10 * KIB)?.then(() => {
+      content.release(file.ino);
+      engine.unused(file.ino);
+    });
+    await file.world.clock.advance(0);
+    await waiting;
+    await quiesce();
+    assert.deepEqual(
+      signals.map((signal) => signal?.aborted),
+      [false],
+    );
+  });
+
   test('a body that was given up for another is not filled any more', async () => {
     const gate = new Gate('read');
     const file = await Reading.of(2 * MIB, { pause: gate.pause, chunkSize: 16 * KIB });

@@ -103,6 +103,18 @@ describe('looking into a directory', () => {
     assert.deepEqual(names(world), ['/a']);
   });
 
+  test('what went from among many goes here, however many steps it takes to look through them', async () => {
+    const all = Array.from({ length: 400 }, (_, index) => `/f${String(index).padStart(3, '0')}`);
+    const world = await makeWorld(Object.fromEntries(all.map((path) => [path, '1'])));
+    const gone = all.filter((_, index) => index % 3 === 0 || index >= 390);
+    for (const path of gone) world.server.removeDirect(remote(path));
+    await world.engine.refresh(ROOT_INO);
+    assert.deepEqual(
+      names(world),
+      all.filter((path) => !gone.includes(path)),
+    );
+  });
+
   test('a listing that is cut takes nothing away', async () => {
     const world = await makeWorld({ '/a': '1', '/b': '2', '/c': '3' }, { batchSize: 1 });
     world.server.writeDirect(remote('/d'), '4');
