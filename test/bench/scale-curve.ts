@@ -4,7 +4,7 @@
  * of a process which did not fill the tree itself:
  *
  *     node --import tsx test/bench/scale-curve.ts fill DIR NODES
- *     node --import tsx test/bench/scale-curve.ts measure DIR
+ *     node --import tsx test/bench/scale-curve.ts measure DIR RESULT
  */
 
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -124,6 +124,6 @@ async function measure(dir: string): Promise<Record<string, number>> {
   };
 }
 
-const [command, dir = '', nodes] = process.argv.slice(2);
-if (command === 'fill') await fill(dir, Number(nodes));
-else process.stdout.write(`${JSON.stringify(await measure(dir))}\n`);
+const [command, dir = '', last = ''] = process.argv.slice(2);
+if (command === 'fill') await fill(dir, Number(last));
+else writeFileSync(last, JSON.stringify(await measure(dir)));

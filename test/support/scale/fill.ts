@@ -3,7 +3,7 @@
 import { type Ino, type Name, type Ns, ROOT_INO } from '../../../src/base/index.js';
 import type { FileContentStore } from '../../../src/content/index.js';
 import type { ETag } from '../../../src/remote/index.js';
-import type { DirRecord, FileRecord, LmdbStateStore, StateTransaction } from '../../../src/state/index.js';
+import type { DirRecord, FileRecord, StateStore, StateTransaction } from '../../../src/state/index.js';
 
 /** Nodes put in one transaction; after each the store gets a turn to bring them into the database. */
 const NODES_PER_TRANSACTION = 1_000;
@@ -19,7 +19,7 @@ export interface Filled {
 }
 
 /** About `nodes` nodes as listings leave them, all on the server: 250 files in each directory. */
-export async function fillState(state: LmdbStateStore, nodes: number, sizeBytes = 10): Promise<Filled> {
+export async function fillState(state: StateStore, nodes: number, sizeBytes = 10): Promise<Filled> {
   const directories: Ino[] = [];
   const files: Ino[] = [];
   const nowMs = Date.now();
@@ -49,7 +49,7 @@ export async function fillState(state: LmdbStateStore, nodes: number, sizeBytes 
 }
 
 /** One directory with as many files as wanted. */
-export async function fillDirectory(state: LmdbStateStore, name: string, count: number): Promise<Ino> {
+export async function fillDirectory(state: StateStore, name: string, count: number): Promise<Ino> {
   const dir = state.transact((tx) => putDirectory(tx, ROOT_INO, name, Date.now()));
   for (let done = 0; done < count; ) {
     state.transact((tx) => {
@@ -63,7 +63,7 @@ export async function fillDirectory(state: LmdbStateStore, name: string, count: 
 
 /** Makes the bodies of these files whole in the cache. */
 export async function fillContent(
-  state: LmdbStateStore,
+  state: StateStore,
   content: FileContentStore,
   files: Iterable<Ino>,
   bytesOf: (file: FileRecord) => Uint8Array = ({ size }) => Buffer.alloc(size, 'content '),
@@ -127,4 +127,13 @@ function putFile(tx: StateTransaction, parent: Ino, name: string, size: number):
   };
   tx.put(file);
   return ino;
+}
+
+/** Every file that the directories below the root hold. */
+export function* allFiles(state: StateStore, dir: Ino = ROOT_INO): Generator<Ino> {
+  for (const { local } of state.entries(dir)) {
+    const node = local === undefined ? undefined : state.get(local);
+    if (node?.kind === 'file') yield node.ino;
+    else if (node?.kind === 'dir' && node.ino !== dir) yield* allFiles(state, node.ino);
+  }
 }
