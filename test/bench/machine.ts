@@ -28,7 +28,7 @@ export async function describeMachine(): Promise<Machine> {
       `Node ${process.version}`,
       `server: ${await firstLine(['apache2', '-v'])}`,
       await firstLine(['rclone', 'version']),
-      `davfs2: ${await firstLine(['dpkg-query', '-W', '-f', '${Version}', 'davfs2'])}`,
+      await firstLine(['dpkg-query', '--show', 'davfs2']),
     ],
   };
 }
