@@ -129,7 +129,8 @@ function stepBlock(step: string, rows: readonly Row[]): string {
     row.figures === undefined ? [] : [cells(row.tool, row.figures, local)],
   );
   const parts = [`**${step}**`];
-  if (lines.length > 0) parts.push(table(HEAD, lines));
+  // Figures that were noted have no time of their own.
+  if (rows.some((row) => (row.figures?.seconds ?? 0) > 0)) parts.push(table(HEAD, lines));
   const notes = rows.flatMap((row) => (row.figures === undefined ? [] : notesOf(row.tool, row.figures)));
   notes.push(
     ...failed.map((row) => `- ${row.tool} failed: ${row.error?.trim().split('\n')[0] ?? 'no reason given'}`),

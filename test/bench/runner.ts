@@ -146,7 +146,6 @@ class BenchRun implements Run {
   }
 
   note(step: string, measured: Readonly<Record<string, number>>): void {
-    const { 'RSS MB': residentMegabytes = 0 } = measured;
     this.rows.push({
       workload: this.#workload.name,
       step,
@@ -158,7 +157,7 @@ class BenchRun implements Run {
         upBytes: 0,
         downBytes: 0,
         cpuSeconds: 0,
-        peakBytes: residentMegabytes * 1e6,
+        peakBytes: 0,
       },
     });
   }

@@ -32,8 +32,12 @@ function now<T>(answer: T | Promise<T>): T {
   return answer;
 }
 
-function residentBytes(): number {
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) * 1024;
+/** Of this process, in MB: its own memory, or the pages of files (programs, and the database) that are mapped into it. */
+function residentMegabytes(kind: 'Anon' | 'File'): number {
+  const kibibytes = new RegExp(`^Rss${kind}:\\s+(\\d+) kB$`, 'm').exec(
+    readFileSync('/proc/self/status', 'utf8'),
+  )?.[1];
+  return (Number(kibibytes ?? 0) * 1024) / 1e6;
 }
 
 /** The same numbers in each run. */
@@ -105,7 +109,7 @@ async function measure(dir: string): Promise<Record<string, number>> {
     void drive.state.nodeCount;
   });
   const entries = cost(20, () => engine.entries(100));
-  const rssMb = residentBytes() / 1e6;
+  const memory = { 'own MB': residentMegabytes('Anon'), 'mapped MB': residentMegabytes('File') };
   await drive.close();
   return {
     'database MB': statSync(join(dir, 'state', 'state.mdb')).size / 1e6,
@@ -120,7 +124,7 @@ async function measure(dir: string): Promise<Record<string, number>> {
     'remove us': removed,
     'status us': status,
     'queue us': entries,
-    'RSS MB': rssMb,
+    ...memory,
   };
 }
 
