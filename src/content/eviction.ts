@@ -1,7 +1,7 @@
 /** Which clean files go when the cache is over its size, or the disk short of room. Staged files are out of reach. */
 
 import * as fs from 'node:fs';
-import type { Ino } from '../base/index.js';
+import { type Ino, Pacer } from '../base/index.js';
 
 /** Read at each use: they may change; {@link Evictor.run} then makes room. */
 export interface CacheLimits {
@@ -14,19 +14,18 @@ export interface CacheLimits {
 /** What the evictor needs of the store. */
 export interface EvictionTarget {
   cleanBytes(): number;
-  /** Clean files that may go. */
-  candidates(): readonly (readonly [Ino, { readonly lastUseMs: number }])[];
+  /** Clean files that may go, in any order; walked in short turns. */
+  candidates(): Iterable<readonly [Ino, { readonly lastUseMs: number; readonly presentBytes: number }]>;
   /** Deletes a clean file, unless it may not go any more; returns the bytes freed. */
   drop(ino: Ino): number;
 }
 
 /** Once over a limit, this much more goes than must, so that not every fill begins anew. */
 const SLACK = 0.05;
-const FILES_PER_TURN = 32;
+/** Steps that tell files by their age, before those of the oldest steps are put in order. */
+const AGES = 1024;
 /** How many fills go by between two looks at the free space. */
 const FILLS_PER_CHECK = 256;
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 export class Evictor {
   readonly #limits: CacheLimits;
@@ -98,12 +97,18 @@ export class Evictor {
     const fromSize = excess > 0 ? excess + this.#limits.maxCleanBytes * SLACK : 0;
     const fromDisk = missing > 0 ? missing + this.#limits.minFreeBytes * SLACK : 0;
     const goal = Math.max(fromSize, fromDisk);
-    const victims = this.#target.candidates().toSorted(([, a], [, b]) => a.lastUseMs - b.lastUseMs);
+    const pacer = new Pacer();
+    const candidates = new Candidates();
+    for (const [ino, { lastUseMs, presentBytes }] of this.#target.candidates()) {
+      candidates.add(ino, lastUseMs, presentBytes);
+      await pacer.pause();
+      if (this.#closed) return 0;
+    }
     let freed = 0;
-    for (const [index, [ino]] of victims.entries()) {
+    for (const ino of candidates.oldestFirst(goal)) {
       if (freed >= goal || this.#closed) break;
       freed += this.#target.drop(ino);
-      if (index % FILES_PER_TURN === FILES_PER_TURN - 1) await turn();
+      await pacer.pause();
     }
     this.#isExhausted = freed < goal;
     return freed;
@@ -112,5 +117,46 @@ export class Evictor {
   #missingFreeBytes(): number {
     const { bavail, bsize } = fs.statfsSync(this.#dir);
     return this.#limits.minFreeBytes - bavail * bsize;
+  }
+}
+
+/** Files by age. Only those that have to go are put in order: sorting all of a large cache would hold up everybody. */
+class Candidates {
+  readonly #inos: Ino[] = [];
+  readonly #lastUseMs: number[] = [];
+  readonly #bytes: number[] = [];
+
+  add(ino: Ino, lastUseMs: number, bytes: number): void {
+    this.#inos.push(ino);
+    this.#lastUseMs.push(lastUseMs);
+    this.#bytes.push(bytes);
+  }
+
+  /** All of them, oldest first; the first ones have `goalBytes` together. */
+  *oldestFirst(goalBytes: number): Generator<Ino> {
+    const times = this.#lastUseMs;
+    const first = times.reduce((least, time) => Math.min(least, time), Number.POSITIVE_INFINITY);
+    const last = times.reduce((most, time) => Math.max(most, time), first);
+    const ageOf = (time: number) =>
+      last === first ? 0 : Math.floor(((time - first) / (last - first)) * (AGES - 1));
+    const bytesOfAge = new Float64Array(AGES);
+    for (const [index, time] of times.entries()) {
+      const age = ageOf(time);
+      bytesOfAge[age] = (bytesOfAge[age] ?? 0) + (this.#bytes[index] ?? 0);
+    }
+    let limit = 0;
+    for (let bytes = bytesOfAge[0] ?? 0; bytes < goalBytes && limit < AGES; ) {
+      limit += 1;
+      bytes += bytesOfAge[limit] ?? 0;
+    }
+    yield* this.#inOrder((time) => ageOf(time) <= limit);
+    // Some of them may no longer go.
+    yield* this.#inOrder((time) => ageOf(time) > limit);
+  }
+
+  #inOrder(isAsked: (time: number) => boolean): Ino[] {
+    const time = (index: number) => this.#lastUseMs[index] ?? 0;
+    const chosen = [...this.#inos.keys()].filter((index) => isAsked(time(index)));
+    return chosen.sort((a, b) => time(a) - time(b)).map((index) => this.#inos[index] as Ino);
   }
 }

@@ -5,6 +5,7 @@
  * INVARIANT: an inode has a staged file or a clean entry, never both, except between two lines of one method.
  */
 
+import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
 import {
@@ -18,14 +19,22 @@ import {
   type Timer,
 } from '../base/index.js';
 import type { ETag } from '../remote/index.js';
+import { CleanIndex } from './clean-index.js';
 import { ContentError } from './errors.js';
 import { type CacheLimits, Evictor } from './eviction.js';
 import { type BodyOwner, FileBody, type Holding, wholeHolding } from './file-body.js';
 import { Layout, moveTo, openIn, unlinkIfThere } from './layout.js';
 import { copyFileRange, hasWriters, syncfs } from './libc.js';
 import { ParkedDescriptors } from './parked-descriptors.js';
-import { type CleanEntry, PresenceRecords, type PresenceTable } from './presence.js';
-import { type NodeContent, type ReconcileReport, reconcileFiles } from './reconcile.js';
+import { type CleanEntry, type Left, PresenceRecords, type PresenceTable } from './presence.js';
+import {
+  type NodeContents,
+  type ReconcileReport,
+  type ReconcileTarget,
+  reconcileFiles,
+  type TidyReport,
+  tidyFiles,
+} from './reconcile.js';
 import type { Body, ContentStore, Snapshot } from './store.js';
 import { type VerifyOptions, type VerifyReport, type VerifyTarget, verifyFiles } from './verify.js';
 
@@ -75,19 +84,18 @@ export class FileContentStore implements ContentStore, BodyOwner {
   readonly #bodies = new Map<Ino, FileBody>();
   /** INVARIANT: none of a file that is in use. */
   readonly #parked = new ParkedDescriptors();
-  readonly #clean: Map<Ino, CleanEntry>;
+  readonly #clean: CleanIndex;
   /** Sizes of staged files that are not in use; bodies know their own. */
   readonly #staged = new Map<Ino, number>();
-  readonly #powerLoss: boolean;
-  #cleanBytes = 0;
+  readonly #left: Left;
   #isKept: (ino: Ino) => boolean = () => false;
   /** Copies that another thread makes. */
   readonly #copying = new Set<Promise<number>>();
-  /** Entries that are newer in memory than in the table. */
-  readonly #unwritten = new Set<Ino>();
   #writeBackTimer: Timer | undefined;
   #syncTimer: Timer | undefined;
-  #generation: number;
+  /** Begins the generations of this process's files, so that none is that of an earlier one's. */
+  readonly #origin = randomBytes(4).toString('hex');
+  #generation = 0;
   #temporaries = 0;
   #damaged = 0;
   #closed = false;
@@ -101,24 +109,23 @@ export class FileContentStore implements ContentStore, BodyOwner {
     this.#clock = clock;
     this.#log = log;
     this.#dirFd = fs.openSync(layout.dir, 'r');
-    this.#records = new PresenceRecords(presence, bootId, (err) => {
-      log.warn({ err }, 'Cannot note what is cached; it may be fetched again after a restart');
-    });
-    const { entries, dropped, powerLoss } = this.#records.load();
-    this.#clean = entries;
-    // Above every generation that an entry may name, also above those of entries that the table lost.
-    this.#generation = clock.nowMs();
-    for (const { generation } of entries.values()) {
-      this.#generation = Math.max(this.#generation, Number.parseInt(generation, 16));
-    }
-    this.#powerLoss = powerLoss;
+    const records = new PresenceRecords(
+      presence,
+      bootId,
+      () => this.#clean.totals,
+      (err) => log.warn({ err }, 'Cannot note what is cached; it may be fetched again after a restart'),
+    );
+    this.#records = records;
+    this.#left = records.begin();
+    this.#clean = new CleanIndex(records, this.#left);
+    records.note();
+    const { dropped } = this.#left;
     if (dropped > 0)
       log.warn({ files: dropped }, 'Cached files that may have suffered from a power loss are forgotten');
-    for (const entry of entries.values()) this.#cleanBytes += entry.presentBytes;
     for (const { ino, path } of layout.stagedFiles()) this.#staged.set(ino, fs.statSync(path).size);
     const target = {
-      cleanBytes: () => this.#cleanBytes,
-      candidates: () => [...this.#clean].filter(([ino]) => !this.#bodies.has(ino)),
+      cleanBytes: () => this.#clean.bytes,
+      candidates: () => this.#idle((ino) => !this.#isKept(ino)),
       drop: (ino: Ino) => (this.#isKept(ino) ? 0 : this.evictFile(ino)),
     };
     this.#evictor = new Evictor(limits, layout.dir, target, (err) =>
@@ -232,7 +239,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
       lastUseMs: this.#clock.nowMs(),
     });
     body.hold({ kind: 'clean', etag, size, generation, present: new RangeSet() });
-    this.#noteUnwritten(ino);
+    this.#writeBackSoon();
   }
 
   async copyBytes(
@@ -286,7 +293,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     entry.etag = etag;
     const body = this.#bodies.get(ino);
     if (body?.holding.kind === 'clean') body.hold({ ...body.holding, etag });
-    this.#noteUnwritten(ino);
+    this.#changed(ino, entry);
   }
 
   separate(ino: Ino): void {
@@ -365,8 +372,8 @@ export class FileContentStore implements ContentStore, BodyOwner {
     return this.#bodies.has(ino) ? 0 : this.#dropClean(ino);
   }
 
-  cleanFiles(): readonly Ino[] {
-    return [...this.#clean.keys()];
+  *cleanFiles(): Generator<Ino> {
+    for (const [ino] of this.#clean.entries()) yield ino;
   }
 
   stagedFiles(): readonly Ino[] {
@@ -393,7 +400,8 @@ export class FileContentStore implements ContentStore, BodyOwner {
       stagedFiles++;
       stagedBytes += body.size;
     }
-    return { cleanBytes: this.#cleanBytes, stagedBytes, cleanFiles: this.#clean.size, stagedFiles };
+    const { files, bytes } = this.#clean.totals;
+    return { cleanBytes: bytes, stagedBytes, cleanFiles: files, stagedFiles };
   }
 
   syncAll(): Promise<void> {
@@ -418,28 +426,30 @@ export class FileContentStore implements ContentStore, BodyOwner {
   }
 
   /** Once, before the first body is taken: repairs what a crash left between the nodes and the files. */
-  reconcile(nodeOf: (ino: Ino) => NodeContent): Promise<ReconcileReport> {
-    const target = {
-      layout: this.#layout,
-      entries: this.#clean,
-      addWhole: (ino: Ino, etag: ETag | undefined, size: number, generation: string) => {
-        this.#addWhole(ino, etag, size, generation);
-      },
-      forget: (ino: Ino) => this.#forget(ino),
-      addStaged: (ino: Ino, size: number) => void this.#staged.set(ino, size),
-      removeStaged: (ino: Ino) => void this.#staged.delete(ino),
-      nextGeneration: () => this.#nextGeneration(),
-    };
-    return reconcileFiles(target, nodeOf, this.#powerLoss);
+  reconcile(nodes: NodeContents): Promise<ReconcileReport> {
+    return reconcileFiles(this.#reconcileTarget(), nodes, this.#left.powerLoss);
+  }
+
+  /**
+   * After {@link reconcile}, beside all other work: finds out exactly what there is, and removes what nothing knows of.
+   * Nothing to do where the process before ended cleanly.
+   */
+  async tidy(nodes: Pick<NodeContents, 'of'>): Promise<TidyReport> {
+    if (this.#clean.totals.isExact) return { lostAndFound: [], deletedClean: 0 };
+    const isClosed = () => this.#closed;
+    const report = await tidyFiles(this.#reconcileTarget(), nodes, isClosed);
+    await this.#clean.recount(isClosed);
+    this.#evictor.released();
+    return report;
   }
 
   verify(options: VerifyOptions = {}): Promise<VerifyReport> {
-    const idle = [...this.#clean].filter(([ino]) => !this.#bodies.has(ino));
     const target: VerifyTarget = {
       layout: this.#layout,
-      clean: idle,
+      clean: this.#idle(),
       staged: [...this.#staged.keys()],
-      isCurrent: (ino, entry) => !this.#bodies.has(ino) && this.#clean.get(ino) === entry,
+      isCurrent: (ino, { generation }) =>
+        !this.#bodies.has(ino) && this.#clean.get(ino)?.generation === generation,
       isStagedIdle: (ino) => this.#staged.has(ino),
       drop: (ino) => {
         this.#damaged++;
@@ -453,8 +463,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     const entry = this.#clean.get(body.ino);
     if (entry === undefined || body.discarded) return;
     entry.presentBytes += addedBytes;
-    this.#cleanBytes += addedBytes;
-    this.#noteUnwritten(body.ino);
+    this.#changed(body.ino, entry, addedBytes);
     if (body.isComplete) this.#writeBack();
     this.#syncTimer ??= this.#clock.after(SYNC_INTERVAL_MS, () => {
       this.#syncTimer = undefined;
@@ -476,8 +485,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     const entry = this.#clean.get(body.ino);
     if (entry === undefined || body.discarded) return;
     entry.presentBytes -= lostBytes;
-    this.#cleanBytes -= lostBytes;
-    this.#noteUnwritten(body.ino);
+    this.#changed(body.ino, entry, -lostBytes);
   }
 
   #use(body: FileBody): Body {
@@ -485,8 +493,10 @@ export class FileContentStore implements ContentStore, BodyOwner {
     this.#bodies.set(body.ino, body);
     const entry = this.#clean.get(body.ino);
     const now = this.#clock.nowMs();
-    if (entry !== undefined && now - entry.lastUseMs > LAST_USE_GRAIN_MS) this.#noteUnwritten(body.ino);
-    if (entry !== undefined) entry.lastUseMs = now;
+    if (entry === undefined) return body;
+    const isWorthIt = now - entry.lastUseMs > LAST_USE_GRAIN_MS;
+    entry.lastUseMs = now;
+    if (isWorthIt) this.#changed(body.ino, entry);
     return body;
   }
 
@@ -524,7 +534,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     }
     const ranges = size === 0 ? 'whole' : [];
     this.#clean.set(ino, { etag, size, generation, ranges, presentBytes: 0, lastUseMs: this.#clock.nowMs() });
-    this.#noteUnwritten(ino);
+    this.#writeBackSoon();
     return new FileBody(ino, fd, { kind: 'clean', etag, size, generation, present: new RangeSet() }, this);
   }
 
@@ -532,7 +542,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     if (body.holding.kind !== 'clean') return;
     body.endFillings();
     moveTo(this.#layout.clean(body.ino, body.holding.generation), this.#layout.staged(body.ino));
-    this.#forget(body.ino);
+    this.#clean.delete(body.ino);
     body.hold({ kind: 'staged' });
   }
 
@@ -546,19 +556,8 @@ export class FileContentStore implements ContentStore, BodyOwner {
       lastUseMs: this.#clock.nowMs(),
     };
     this.#clean.set(ino, entry);
-    this.#cleanBytes += size;
-    this.#noteUnwritten(ino);
+    this.#writeBackSoon();
     this.#evictor.released();
-  }
-
-  /** Forgets an entry, its file stays. */
-  #forget(ino: Ino): void {
-    const entry = this.#clean.get(ino);
-    if (entry === undefined) return;
-    this.#cleanBytes -= entry.presentBytes;
-    this.#clean.delete(ino);
-    this.#unwritten.delete(ino);
-    this.#records.remove(ino);
   }
 
   /** Deletes a clean file and its entry; returns the bytes that were present. */
@@ -566,13 +565,13 @@ export class FileContentStore implements ContentStore, BodyOwner {
     this.#parked.drop(ino);
     const entry = this.#clean.get(ino);
     if (entry === undefined) return 0;
-    this.#forget(ino);
+    this.#clean.delete(ino);
     unlinkIfThere(this.#layout.clean(ino, entry.generation));
     return entry.presentBytes;
   }
 
   #nextGeneration(): string {
-    return (++this.#generation).toString(16);
+    return `${this.#origin}${(++this.#generation).toString(16)}`;
   }
 
   #keepPresence(body: FileBody, holding: Holding & { readonly kind: 'clean' }): void {
@@ -582,8 +581,12 @@ export class FileContentStore implements ContentStore, BodyOwner {
     entry.lastUseMs = this.#clock.nowMs();
   }
 
-  #noteUnwritten(ino: Ino): void {
-    this.#unwritten.add(ino);
+  #changed(ino: Ino, entry: CleanEntry, addedBytes = 0): void {
+    this.#clean.changed(ino, entry, addedBytes);
+    this.#writeBackSoon();
+  }
+
+  #writeBackSoon(): void {
     if (this.#closed) return;
     this.#writeBackTimer ??= this.#clock.after(WRITE_BACK_DELAY_MS, () => {
       this.#writeBackTimer = undefined;
@@ -592,14 +595,31 @@ export class FileContentStore implements ContentStore, BodyOwner {
   }
 
   #writeBack(): void {
-    for (const ino of this.#unwritten) {
-      const entry = this.#clean.get(ino);
-      if (entry === undefined) continue;
+    this.#clean.writeBack((ino) => {
       const body = this.#bodies.get(ino);
       if (body?.holding.kind === 'clean' && !body.discarded) this.#keepPresence(body, body.holding);
-      this.#records.put(ino, entry);
-    }
-    this.#unwritten.clear();
+    });
+  }
+
+  /** Clean files that are not in use. */
+  *#idle(isAsked: (ino: Ino) => boolean = () => true): Generator<readonly [Ino, CleanEntry]> {
+    for (const item of this.#clean.entries()) if (!this.#bodies.has(item[0]) && isAsked(item[0])) yield item;
+  }
+
+  #reconcileTarget(): ReconcileTarget {
+    return {
+      layout: this.#layout,
+      entry: (ino) => this.#clean.get(ino),
+      entries: () => this.#clean.entries(),
+      isInUse: (ino) => this.#bodies.has(ino),
+      isOwn: (generation) => generation.startsWith(this.#origin),
+      addWhole: (ino, etag, size, generation) => this.#addWhole(ino, etag, size, generation),
+      forget: (ino) => this.#clean.delete(ino),
+      hasStaged: (ino) => this.#staged.has(ino) || this.#bodies.get(ino)?.kind === 'staged',
+      addStaged: (ino, size) => void this.#staged.set(ino, size),
+      removeStaged: (ino) => void this.#staged.delete(ino),
+      nextGeneration: () => this.#nextGeneration(),
+    };
   }
 
   /** Rejects with `ContentError` 'disk'. */

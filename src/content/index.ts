@@ -3,6 +3,6 @@ export type { CacheLimits } from './eviction.js';
 export { FileContentStore, type OpenContentOptions, openContentStore } from './file-content.js';
 export * from './memory-content.js';
 export { MemoryPresenceTable, type PresenceTable } from './presence.js';
-export type { NodeContent, ReconcileReport } from './reconcile.js';
+export type { KeptFile, NodeContent, NodeContents, ReconcileReport, TidyReport } from './reconcile.js';
 export * from './store.js';
 export type { VerifyOptions, VerifyReport } from './verify.js';

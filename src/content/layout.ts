@@ -5,6 +5,7 @@
  *     staged/<xx>/<ino>               content that the server does not have
  *     lost+found/<ino>.<n>            staged files that no node wants; never deleted here
  *     tmp/                            copies on their way out; emptied at the start
+ *     layout                          the number of this rule; files may lie elsewhere where it is missing
  *
  * <xx>: the inode number in hexadecimal without its low ten bits, so that files that are made together lie together: a
  * new directory for each file costs more than the file.
@@ -15,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { type Ino, isErrno } from '../base/index.js';
 
 const FILES_PER_DIRECTORY = 1024;
+const RULE = '2';
 const CLEAN_NAME = /^([0-9]+)\.([0-9a-f]+)$/;
 const STAGED_NAME = /^([0-9]+)$/;
 
@@ -58,7 +60,10 @@ export class Layout {
     }
     fs.rmSync(join(this.dir, 'tmp'), { recursive: true, force: true });
     fs.mkdirSync(join(this.dir, 'tmp'), { mode: 0o700 });
+    const rule = join(this.dir, 'layout');
+    if (fs.existsSync(rule) && fs.readFileSync(rule, 'latin1') === RULE) return;
     this.#settle();
+    fs.writeFileSync(rule, RULE, { mode: 0o600 });
   }
 
   /** Moves files to where they belong, where directories were filled by another rule. */
@@ -74,6 +79,7 @@ export class Layout {
     }
   }
 
+  /** One directory at a time, each as it is when it is come to. */
   *cleanFiles(): Generator<CleanFileName> {
     for (const path of this.#files('clean')) {
       const match = CLEAN_NAME.exec(path.slice(path.lastIndexOf('/') + 1));

@@ -131,8 +131,8 @@ export interface ContentStore {
   keep(isKept: (ino: Ino) => boolean): void;
   /** Deletes the clean body of a file, kept or not; returns the bytes freed, 0 where it is in use or there is none. */
   evictFile(ino: Ino): number;
-  /** Clean bodies, in use or not. */
-  cleanFiles(): readonly Ino[];
+  /** Clean bodies, in use or not, each as of the moment when it is come to. */
+  cleanFiles(): Iterable<Ino>;
   /** Staged bodies, in use or not. */
   stagedFiles(): readonly Ino[];
   /** Bytes of this version that are here, whether in use or not; 0 where another version is. */

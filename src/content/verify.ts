@@ -24,7 +24,7 @@ export interface VerifyReport {
 /** What the check needs of the store. */
 export interface VerifyTarget {
   readonly layout: Layout;
-  readonly clean: readonly (readonly [Ino, CleanEntry])[];
+  readonly clean: Iterable<readonly [Ino, CleanEntry]>;
   readonly staged: readonly Ino[];
   /** Whether this still is what is known of the clean file, and nobody uses it. */
   isCurrent(ino: Ino, entry: CleanEntry): boolean;

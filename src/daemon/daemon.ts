@@ -6,11 +6,11 @@
 import { join } from 'node:path';
 import { type Clock, ROOT_INO, SystemClock, UserError } from '../base/index.js';
 import type { MountOptions } from '../config/index.js';
-import { type ContentStore, openContentStore } from '../content/index.js';
+import { type ContentStore, type KeptFile, openContentStore } from '../content/index.js';
 import type { SessionEnd } from '../fuse/index.js';
 import { type Logger, Metrics, subsystemLogger } from '../observe/index.js';
 import { type Capabilities, isRemoteError, type RemoteStore } from '../remote/index.js';
-import { cleanVersion, type LmdbStateStore, openState, StateError } from '../state/index.js';
+import { type LmdbStateStore, openState, StateError } from '../state/index.js';
 import { SyncEngine } from '../sync/index.js';
 import { type Adopted, type HandleLog, NO_HANDLE_LOG, openHandleLog, Vfs } from '../vfs/index.js';
 import { capacitySource } from './capacity.js';
@@ -25,6 +25,7 @@ import { LiveSettings } from './live-settings.js';
 import { type Continuity, MountGuard } from './mount-guard.js';
 import type { MountSide } from './mount-side.js';
 import { warnIfHidden } from './mount-visibility.js';
+import { nodeContents } from './node-contents.js';
 import { type Preflight, preflight, preflightTakeover } from './preflight.js';
 import { Remounter } from './remount.js';
 import { Rotation } from './rotation.js';
@@ -285,17 +286,18 @@ async function openBodies(
     log,
     limits,
   });
-  const report = await content.reconcile((ino) => {
-    const node = state.get(ino);
-    if (node?.kind !== 'file') return { kind: 'unknown' };
-    return { kind: node.content, etag: cleanVersion(node)?.etag, size: node.size };
-  });
-  if (report.lostAndFound.length > 0) {
-    log.error(
-      { files: report.lostAndFound },
-      'files that belong to nothing were found in the cache and are kept there',
-    );
-  }
+  const nodes = nodeContents(state);
+  const report = await content.reconcile(nodes);
+  const noteKept = (files: readonly KeptFile[]) => {
+    if (files.length > 0)
+      log.error({ files }, 'files that belong to nothing were found in the cache and are kept there');
+  };
+  noteKept(report.lostAndFound);
+  // Beside all else: it takes as long as the cache is large.
+  content
+    .tidy(nodes)
+    .then(({ lostAndFound }) => noteKept(lostAndFound))
+    .catch((error: unknown) => log.error({ err: error }, 'the cache could not be tidied up'));
   if (report.powerLoss)
     log.warn({}, 'the machine went down without a clean end; unfinished writes may be missing');
   return { content, powerLoss: report.powerLoss };

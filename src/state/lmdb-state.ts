@@ -13,7 +13,9 @@ import { TreeStore, type TreeStoreOptions } from './trees.js';
  * journaled: the last seconds of it may be lost, so it may only hold what can be found out again.
  */
 export interface SideTable {
-  entries(): Iterable<readonly [Ino, unknown]>;
+  get(ino: Ino): unknown;
+  /** Rows in the order of their numbers: those behind `after`, `limit` at most. */
+  entries(after?: Ino, limit?: number): Iterable<readonly [Ino, unknown]>;
   /** Rejects when the disk refuses. */
   put(ino: Ino, value: unknown): Promise<void>;
   remove(ino: Ino): Promise<void>;
@@ -47,8 +49,13 @@ export class LmdbStateStore extends TreeStore {
     const table: Table<Ino> = this.#lmdb.sideTable(name);
     const lmdb = this.#lmdb;
     return {
-      *entries() {
-        for (const { key, value } of table.getRange({ start: FIRST_INO }))
+      get(ino) {
+        const value = table.get(ino);
+        return value === undefined ? undefined : unpack(value, `table ${name}`);
+      },
+      *entries(after, limit) {
+        const start = after === undefined ? FIRST_INO : ((after + 1) as Ino);
+        for (const { key, value } of table.getRange(limit === undefined ? { start } : { start, limit }))
           yield [key, unpack(value, `table ${name}`)] as const;
       },
       async put(ino, value) {

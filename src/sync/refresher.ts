@@ -6,6 +6,7 @@
  * that time are left out of the merge, and a listing of a directory that moves meanwhile is made anew.
  */
 
+import { LRUCache } from 'lru-cache';
 import {
   abortable,
   type Clock,
@@ -53,6 +54,12 @@ const MAX_TRIES = 5;
 const POLLED_MAX = 64;
 const POLLED_FOR_MS = 5 * 60_000;
 const LONGEST_POLL_MS = 60_000;
+/**
+ * Of the time that goes by, a directory's listings take one part in so many at most: one of 100,000 files is 40 MB, and
+ * would come every half a minute.
+ */
+const LISTING_SHARE = 20;
+const TIMED_MAX = 256;
 
 /** A directory is listed for the tags of what was uploaded into it when it was quiet for this long, or after this long. */
 const CONFIRM_QUIET_MS = 500;
@@ -97,6 +104,8 @@ export class Refresher {
   readonly #confirming = new Map<Ino, { readonly sinceMs: number; timer: Timer }>();
   /** Directories by last use, oldest first. */
   readonly #used = new Map<Ino, number>();
+  /** How long the last listing took, in ms. */
+  readonly #tookMs = new LRUCache<Ino, number>({ max: TIMED_MAX });
   readonly #walkAhead: WalkAhead;
   /** The stale directory of the file that was opened last. */
   #lookedInto: Ino | undefined;
@@ -148,7 +157,7 @@ export class Refresher {
       return abortable(listing, request?.signal);
     }
     if (enumerate) this.#walkAhead.opened(node);
-    if (this.#isStale(node) && this.#connectivity.waitMs === 0) this.#refreshBehind(dir);
+    if (this.#isDue(node) && this.#connectivity.waitMs === 0) this.#refreshBehind(dir);
     return undefined;
   }
 
@@ -173,7 +182,9 @@ export class Refresher {
   refresh(dir: Ino): Promise<void> {
     const flying = this.#flights.get(dir);
     if (flying !== undefined) return flying;
+    const sinceMs = this.#clock.nowMs();
     const flight = this.#list(dir).finally(() => {
+      this.#tookMs.set(dir, this.#clock.nowMs() - sinceMs);
       this.#flights.delete(dir);
       this.#walkAhead.settled(dir);
     });
@@ -286,15 +297,19 @@ export class Refresher {
     if (watch.outdated || this.#closed) return false;
     const vanished = mayVanish ? await this.#findVanished(dir, seenNames, pacer) : [];
     const hidden = await this.#findHidden(path, vanished, seenNames.size === 0);
-    if (watch.outdated || this.#closed) return false;
-    this.#editor.merge((merge, tx) => {
-      for (const { name, ino } of vanished) {
-        const gone = !hidden.has(name) && !watch.touched.has(name) && tx.baseChild(dir, name) === ino;
-        if (gone) merge.gone(ino);
-      }
-      const node = tx.get(dir);
-      if (node?.kind === 'dir') tx.put({ ...node, listedAtMs: this.#clock.nowMs() });
-    });
+    for (let start = 0; start === 0 || start < vanished.length; start += MERGE_BATCH) {
+      if (watch.outdated || this.#closed) return false;
+      const isLast = start + MERGE_BATCH >= vanished.length;
+      this.#editor.merge((merge, tx) => {
+        for (const { name, ino } of vanished.slice(start, start + MERGE_BATCH)) {
+          const gone = !hidden.has(name) && !watch.touched.has(name) && tx.baseChild(dir, name) === ino;
+          if (gone) merge.gone(ino);
+        }
+        const node = tx.get(dir);
+        if (isLast && node?.kind === 'dir') tx.put({ ...node, listedAtMs: this.#clock.nowMs() });
+      });
+      await pacer.pause();
+    }
     return true;
   }
 
@@ -440,6 +455,12 @@ export class Refresher {
     return dir.listedAtMs === undefined || this.#clock.nowMs() - dir.listedAtMs >= this.#options.freshnessMs;
   }
 
+  /** Whether it is stale, and to be listed again where nobody waits for that. */
+  #isDue(dir: DirRecord): boolean {
+    const ageMs = this.#clock.nowMs() - (dir.listedAtMs ?? 0);
+    return this.#isStale(dir) && ageMs >= (this.#tookMs.get(dir.ino) ?? 0) * LISTING_SHARE;
+  }
+
   #refreshBehind(dir: Ino): void {
     this.refresh(dir).catch((error: unknown) => this.#logFailure(dir, error));
   }
@@ -475,7 +496,7 @@ export class Refresher {
       if (this.#closed || this.#connectivity.waitMs > 0) return;
       const node = this.#state.get(dir);
       if (usedAtMs < sinceMs || node?.kind !== 'dir') this.#used.delete(dir);
-      else if (node.base !== undefined && this.#isStale(node)) {
+      else if (node.base !== undefined && this.#isDue(node)) {
         await this.refresh(dir).catch((error: unknown) => this.#logFailure(dir, error));
       }
     }

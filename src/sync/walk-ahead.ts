@@ -15,6 +15,8 @@ const CREDIT = 8;
 const CREDIT_MAX = 128;
 const FRONTIER_MAX = 512;
 const ENUMERATED_MAX = 1024;
+/** Entries looked at for the directories among them: each is a record to read, and a directory may hold 100,000 files. */
+const SCAN_MAX = 1024;
 
 export interface WalkAheadDeps {
   readonly state: StateView;
@@ -80,7 +82,10 @@ export class WalkAhead {
   #unlistedIn(dir: Ino, after?: NonNullable<DirRecord['local']>): Ino[] {
     const { state } = this.#deps;
     const found: Ino[] = [];
+    let scanned = 0;
     for (const entry of state.entries(dir, after?.name)) {
+      scanned += 1;
+      if (scanned > SCAN_MAX) break;
       const child = entry.local === undefined ? undefined : state.get(entry.local);
       if (child?.kind === 'dir' && isUnlisted(child)) found.push(child.ino);
       if (found.length >= FRONTIER_MAX) break;

@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   readSync,
+  unlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -80,9 +81,9 @@ export function readRandom(path: string, sizeBytes: number, count: number, lengt
 }
 
 /** Reads every file of a directory, one after the other. */
-export function readAll(dir: string, expectedFiles: number): number {
+export function readAll(dir: string, expectedFiles: number, prefix = ''): number {
   return timed(() => {
-    const names = readdirSync(dir).filter((name) => name !== '.DAV');
+    const names = readdirSync(dir).filter((name) => name !== '.DAV' && name.startsWith(prefix));
     if (names.length !== expectedFiles) throw new Error(`found ${names.length} files, not ${expectedFiles}`);
     for (const name of names) readFileSync(join(dir, name));
   });
@@ -114,6 +115,14 @@ export function command(argv: readonly string[], cwd: string, env: Readonly<Reco
     const result = spawnSync(file, args, { cwd, env: { ...process.env, ...env }, encoding: 'utf8' });
     if (result.status !== 0)
       throw new Error(`${argv.join(' ')}: ${result.status} ${result.stderr.slice(-500)}`);
+  });
+}
+
+/** Makes, writes and removes files of 10 bytes beside those that are there. */
+export function createAndRemove(dir: string, count: number): number {
+  return timed(() => {
+    for (let i = 0; i < count; i++) writeFileSync(join(dir, `extra${i}`), '0123456789');
+    for (let i = 0; i < count; i++) unlinkSync(join(dir, `extra${i}`));
   });
 }
 

@@ -7,6 +7,7 @@ import { waitUntil } from '../support/exec.js';
 import { FsWorker } from '../support/mount/index.js';
 import { startApache } from '../support/servers/apache.js';
 import type { DavServer } from '../support/servers/server.js';
+import { daemonFigures } from './daemon-figures.js';
 import { PlainLine } from './plain-line.js';
 import { cpuSeconds, peakBytes, resetPeak } from './process-figures.js';
 import { ProxyProcess } from './proxy-process.js';
@@ -34,6 +35,8 @@ export interface RunnerOptions {
   readonly rateBytesPerS?: number;
   /** The directory that the server serves, prepared by the workload. */
   readonly root: string;
+  /** What the line alone takes, by what it has to do: measured once for all tools. */
+  readonly lines: Map<string, number>;
 }
 
 /** The rows of one tool on one workload; a failure becomes a row and does not stop the benchmark. */
@@ -106,6 +109,7 @@ class BenchRun implements Run {
     const pid = this.#mount?.pid;
     await this.#server?.clearLog();
     await this.#proxy?.reset();
+    const countedBefore = await this.#mount?.metrics?.();
     resetPeak(pid);
     const cpuBefore = cpuSeconds(pid);
     const start = performance.now();
@@ -118,6 +122,7 @@ class BenchRun implements Run {
     }
     const cpu = cpuSeconds(pid) - cpuBefore;
     const peak = peakBytes(pid);
+    const counted = await this.#mount?.metrics?.();
     const moved = await this.#proxy?.stats();
     this.rows.push({
       workload: this.#workload.name,
@@ -128,6 +133,9 @@ class BenchRun implements Run {
         ...(onServerSeconds === undefined ? {} : { onServerSeconds }),
         ...(lineSeconds === undefined ? {} : { lineSeconds }),
         ...(measured === undefined ? {} : { measured }),
+        ...(counted === undefined || countedBefore === undefined
+          ? {}
+          : { daemon: daemonFigures(countedBefore, counted) }),
         requests: (await this.#server?.log())?.length ?? 0,
         upBytes: moved?.upBytes ?? 0,
         downBytes: moved?.downBytes ?? 0,
@@ -137,13 +145,60 @@ class BenchRun implements Run {
     });
   }
 
+  note(step: string, measured: Readonly<Record<string, number>>): void {
+    this.rows.push({
+      workload: this.#workload.name,
+      step,
+      tool: this.#tool.name,
+      figures: {
+        seconds: 0,
+        measured,
+        requests: 0,
+        upBytes: 0,
+        downBytes: 0,
+        cpuSeconds: 0,
+        peakBytes: 0,
+      },
+    });
+  }
+
   async quietly(program: Program): Promise<void> {
     await this.#call(program);
   }
 
   async remount(): Promise<void> {
-    if (this.#tool.mount === undefined || this.#server === undefined || this.#proxy === undefined) return;
     await this.#mount?.stop();
+    await this.#mountAgain();
+  }
+
+  async startAgain(step: string, change: (cacheDir: string) => Promise<void>): Promise<void> {
+    if (this.#tool.mount === undefined) throw new Error(`${this.#tool.name} does not mount`);
+    await this.#mount?.stop();
+    await change(this.#cacheDir);
+    await this.#server?.clearLog();
+    await this.#proxy?.reset();
+    const start = performance.now();
+    await this.#mountAgain();
+    const seconds = (performance.now() - start) / 1000;
+    const pid = this.#mount?.pid;
+    const moved = await this.#proxy?.stats();
+    this.rows.push({
+      workload: this.#workload.name,
+      step,
+      tool: this.#tool.name,
+      figures: {
+        seconds,
+        requests: (await this.#server?.log())?.length ?? 0,
+        upBytes: moved?.upBytes ?? 0,
+        downBytes: moved?.downBytes ?? 0,
+        cpuSeconds: cpuSeconds(pid),
+        peakBytes: peakBytes(pid),
+      },
+    });
+  }
+
+  async #mountAgain(): Promise<void> {
+    if (this.#tool.mount === undefined || this.#server === undefined || this.#proxy === undefined) return;
     mkdirSync(this.#mountPoint, { recursive: true });
     const scratchDir = join(this.#home, 'scratch');
     mkdirSync(scratchDir, { recursive: true });
@@ -190,11 +245,16 @@ class BenchRun implements Run {
   /** What the line alone takes: its round trips, and its bytes at the rate that one plain transfer has here and now. */
   async #lineSeconds({ roundTrips, upBytes = 0, downBytes = 0 }: LineNeed): Promise<number | undefined> {
     if (this.#server === undefined || this.#proxy === undefined) return undefined;
+    const { rttMs, lines } = this.#options;
+    const known = lines.get(JSON.stringify([roundTrips, upBytes, downBytes]));
+    if (known !== undefined) return known;
     const { user, password, url } = this.#server;
     const origin = new URL(url);
     origin.port = String(this.#proxy.port);
     const line = new PlainLine({ url: origin, user, password, root: this.#options.root });
     const moving = (await line.upSeconds(upBytes)) + (await line.downSeconds(downBytes));
-    return (roundTrips * this.#options.rttMs) / 1000 + moving;
+    const seconds = (roundTrips * rttMs) / 1000 + moving;
+    lines.set(JSON.stringify([roundTrips, upBytes, downBytes]), seconds);
+    return seconds;
   }
 }

@@ -1,12 +1,15 @@
 /** The shapes that the benchmark's parts share: tools that mount, workloads that run, figures that come out. */
 
 import type { MountTarget } from '../support/mount/index.js';
+import type { DaemonFigures } from './daemon-figures.js';
 
 /** A drive that a tool has mounted (or, for the local tool, a directory). */
 export interface ToolMount {
   readonly path: string;
   /** The process whose CPU time and memory count, or undefined when there is none. */
   readonly pid: number | undefined;
+  /** What the tool counts itself, as text of Prometheus. */
+  readonly metrics?: () => Promise<string>;
   /** Unmounts; leaves nothing behind but the cache directory. */
   stop(): Promise<void>;
 }
@@ -43,6 +46,8 @@ export interface Figures {
   readonly peakBytes: number;
   /** What the line alone takes for it, for steps that need the line. */
   readonly lineSeconds?: number;
+  /** What the tool's own counts tell. */
+  readonly daemon?: DaemonFigures;
   /** What else the program measured, by name with its unit. */
   readonly measured?: Readonly<Record<string, number>>;
 }
@@ -90,10 +95,14 @@ export interface Run {
   readonly ownName: string;
   /** Runs the program and records its figures as `step`. */
   step(step: string, program: Program, options?: StepOptions): Promise<void>;
+  /** Records figures that something else measured. */
+  note(step: string, measured: Readonly<Record<string, number>>): void;
   /** Runs the program without recording. */
   quietly(program: Program): Promise<void>;
   /** Unmounts and mounts again with the same cache directory. */
   remount(): Promise<void>;
+  /** The same, with something done to the cache directory in between; the mount is recorded as `step`. */
+  startAgain(step: string, change: (cacheDir: string) => Promise<void>): Promise<void>;
   /** Unmounts and mounts with an empty one. */
   remountCold(): Promise<void>;
 }
@@ -103,6 +112,8 @@ export interface Workload {
   readonly title: string;
   /** Limits the line for this workload; no limit when absent. */
   readonly rateBytesPerS?: number;
+  /** The tools that it is done with; all when absent. */
+  readonly tools?: readonly string[];
   /** Lays out the server's directory. */
   prepare(root: string): void | Promise<void>;
   /** Called with a cold, fresh mount. */

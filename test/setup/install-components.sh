@@ -2,6 +2,7 @@
 # Installs what Debian or Ubuntu lacks of the programs that are needed, and nothing where nothing is missing.
 #   install-components.sh mount   what mounting needs
 #   install-components.sh test    what the tests need besides
+#   install-components.sh bench   what the benchmark compares with besides
 set -euo pipefail
 
 # A file that shows that the package is there, and the package.
@@ -22,12 +23,17 @@ test_components=(
   /usr/bin/strace:strace
   /lib/systemd/systemd:systemd
 )
+bench_components=(
+  "${test_components[@]}"
+  /sbin/mount.davfs:davfs2
+)
 
 case "${1:-}" in
   # mount(2) is enough for root; fusermount3 mounts for everybody else.
   mount) if [ "$(id -u)" = 0 ]; then components=(); else components=("${mount_components[@]}"); fi ;;
   test) components=("${test_components[@]}") ;;
-  *) echo "usage: $0 mount|test" >&2; exit 64 ;;
+  bench) components=("${bench_components[@]}") ;;
+  *) echo "usage: $0 mount|test|bench" >&2; exit 64 ;;
 esac
 
 missing=()

@@ -1,6 +1,8 @@
 /** The product, through its fixed command line. */
 
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { ControlClient } from '../../../src/control/index.js';
 import { INFINIMOUNT, mountInfinimount } from '../../support/mount/index.js';
 import type { Tool } from '../types.js';
 
@@ -9,6 +11,14 @@ export const infinimount: Tool = {
   missing: () => (existsSync(INFINIMOUNT[1] ?? '') ? undefined : 'bin/infinimount.js is not there'),
   mount: async ({ server, mountPoint, cacheDir }) => {
     const drive = await mountInfinimount({ server, mountPoint, cacheDir });
-    return { path: drive.path, pid: drive.pid, stop: () => drive[Symbol.asyncDispose]() };
+    const socket = readdirSync(drive.runtimeDir).find((name) => name.endsWith('.sock'));
+    if (socket === undefined) throw new Error('the daemon has no control socket');
+    const client = new ControlClient({ socketPath: join(drive.runtimeDir, socket), timeoutMs: 60_000 });
+    return {
+      path: drive.path,
+      pid: drive.pid,
+      metrics: () => client.call('metrics', {}),
+      stop: () => drive[Symbol.asyncDispose](),
+    };
   },
 };

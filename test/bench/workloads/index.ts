@@ -1,22 +1,35 @@
 import type { Workload } from '../types.js';
 import { git } from './git.js';
 import { latency } from './latency.js';
-import { list, walk, walkLarge } from './listing.js';
+import { list, listHuge, walk, walkLarge } from './listing.js';
 import { npmCi, rsync, untar } from './programs-of-others.js';
-import { readHead, readLarge, readRandom, readRandomSlow, readSmall } from './reading.js';
-import { copyLarge, writeLarge, writePieces, writeSmall } from './writing.js';
+import {
+  readHead,
+  readLarge,
+  readLargeSlow,
+  readRandom,
+  readRandomSlow,
+  readSmall,
+  readSmallSlow,
+} from './reading.js';
+import { scale, start } from './scale.js';
+import { copyLarge, writeLarge, writeLargeSlow, writePieces, writeSmall, writeSmallSlow } from './writing.js';
 
 /** In the order of the table. */
 export const WORKLOADS: readonly Workload[] = [
   walk,
   list,
   readLarge,
+  readLargeSlow,
   readRandom,
   readRandomSlow,
   readHead,
   readSmall,
+  readSmallSlow,
   writeSmall,
+  writeSmallSlow,
   writeLarge,
+  writeLargeSlow,
   writePieces,
   copyLarge,
   git,
@@ -24,5 +37,8 @@ export const WORKLOADS: readonly Workload[] = [
   rsync,
   npmCi,
   latency,
+  listHuge,
   walkLarge,
+  start,
+  scale,
 ];

@@ -9,7 +9,8 @@ const PIECES = 100;
 const PIECE_BYTES = 4_096;
 const HEAD_BYTES = 64 * 1024;
 /** 100 Mbit/s. */
-const SLOW_LINE = 12_500_000;
+export const SLOW_LINE = 12_500_000;
+const SLOW_SIZE = 64 * MIB;
 
 const prepareLarge = (root: string) => makeLarge(join(root, 'large'), SIZE);
 
@@ -31,7 +32,11 @@ export const readRandom: Workload = {
   title: '100 random 4 KiB reads of 256 MiB',
   prepare: prepareLarge,
   run: (run) =>
-    run.step('cold', { name: 'readRandom', args: [run.path('large'), SIZE, PIECES, PIECE_BYTES] }),
+    run.step(
+      'cold',
+      { name: 'readRandom', args: [run.path('large'), SIZE, PIECES, PIECE_BYTES] },
+      { line: { roundTrips: PIECES + 1, downBytes: PIECES * PIECE_BYTES } },
+    ),
 };
 
 export const readRandomSlow: Workload = {
@@ -59,7 +64,27 @@ export const readSmall: Workload = {
   prepare: (root) => makeFiles(join(root, 'small'), 500, 10 * 1024),
   run: async (run) => {
     const program = { name: 'readAll', args: [run.path('small'), 500] };
-    await run.step('cold', program);
+    await run.step('cold', program, { line: { roundTrips: 2, downBytes: 500 * 10 * 1024 } });
     await run.step('cached', program);
   },
+};
+
+export const readLargeSlow: Workload = {
+  name: 'read-slow',
+  title: 'read 64 MiB, 100 Mbit/s',
+  rateBytesPerS: SLOW_LINE,
+  prepare: (root) => makeLarge(join(root, 'large'), SLOW_SIZE),
+  run: (run) =>
+    run.step(
+      'cold',
+      { name: 'readWhole', args: [run.path('large'), SLOW_SIZE] },
+      { line: { roundTrips: 3, downBytes: SLOW_SIZE } },
+    ),
+};
+
+export const readSmallSlow: Workload = {
+  ...readSmall,
+  name: 'read-small-slow',
+  title: `${readSmall.title}, 100 Mbit/s`,
+  rateBytesPerS: SLOW_LINE,
 };

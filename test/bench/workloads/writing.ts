@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import type { Workload } from '../types.js';
 import { hasFiles, hasSize, MIB, makeLarge } from './fixtures.js';
+import { SLOW_LINE } from './reading.js';
 
 const nothing = () => undefined;
 
@@ -14,20 +15,46 @@ export const writeSmall: Workload = {
     run.step(
       'new',
       { name: 'writeFiles', args: [run.path(run.ownName), 300, 10 * 1024] },
-      { onServer: () => hasFiles(run.onServer(run.ownName), 300, 10 * 1024) },
+      {
+        onServer: () => hasFiles(run.onServer(run.ownName), 300, 10 * 1024),
+        line: { roundTrips: 2, upBytes: 300 * 10 * 1024 },
+      },
     ),
 };
+
+/** One file of so many MiB. */
+function writing(mebibytes: number): Workload['run'] {
+  return (run) =>
+    run.step(
+      'new',
+      { name: 'writePieces', args: [run.path(run.ownName), mebibytes, MIB] },
+      {
+        onServer: () => hasSize(run.onServer(run.ownName), mebibytes * MIB),
+        line: { roundTrips: 1, upBytes: mebibytes * MIB },
+      },
+    );
+}
 
 export const writeLarge: Workload = {
   name: 'write',
   title: 'write 256 MiB',
   prepare: nothing,
-  run: (run) =>
-    run.step(
-      'new',
-      { name: 'writePieces', args: [run.path(run.ownName), 256, MIB] },
-      { onServer: () => hasSize(run.onServer(run.ownName), 256 * MIB) },
-    ),
+  run: writing(256),
+};
+
+export const writeLargeSlow: Workload = {
+  name: 'write-slow',
+  title: 'write 64 MiB, 100 Mbit/s',
+  rateBytesPerS: SLOW_LINE,
+  prepare: nothing,
+  run: writing(64),
+};
+
+export const writeSmallSlow: Workload = {
+  ...writeSmall,
+  name: 'write-small-slow',
+  title: `${writeSmall.title}, 100 Mbit/s`,
+  rateBytesPerS: SLOW_LINE,
 };
 
 export const writePieces: Workload = {

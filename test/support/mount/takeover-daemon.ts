@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { type Log, SystemClock } from '../../../src/base/index.js';
 import { connectInvalidation, createBridge, settleReferences } from '../../../src/bridge/index.js';
 import { openContentStore } from '../../../src/content/index.js';
+import { nodeContents } from '../../../src/daemon/node-contents.js';
 import { FuseSession, type InitFlag, type Negotiated } from '../../../src/fuse/index.js';
 import { joinRemote, REMOTE_ROOT } from '../../../src/remote/index.js';
 import { openState } from '../../../src/state/index.js';
@@ -82,12 +83,7 @@ const content = openContentStore({
   log,
   limits: { maxCleanBytes: 1 << 30, minFreeBytes: 0 },
 });
-await content.reconcile((ino) => {
-  const node = state.get(ino);
-  return node?.kind === 'file'
-    ? { kind: node.content, etag: node.base?.etag, size: node.size }
-    : { kind: 'unknown' };
-});
+await content.reconcile(nodeContents(state));
 const store = new FakeRemoteStore({
   // The same times, and so the same tags, at each start.
   clock: { nowMs: () => 0, nowNs: () => 0n, after: (delayMs, act) => clock.after(delayMs, act) },

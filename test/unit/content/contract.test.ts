@@ -291,10 +291,10 @@ for (const { title, create } of IMPLEMENTATIONS) {
       // One that is under way may have begun before the release.
       await store.evict();
       await store.evict();
-      assert.deepEqual(store.cleanFiles(), [kept]);
+      assert.deepEqual([...store.cleanFiles()], [kept]);
       assert.equal(store.evictFile(kept), 10);
       assert.equal(store.evictFile(kept), 0);
-      assert.deepEqual(store.cleanFiles(), []);
+      assert.deepEqual([...store.cleanFiles()], []);
     });
 
     test('a body in use or staged is not evicted by its name', () => {

@@ -18,6 +18,7 @@ import {
   type FileContentStore,
   MemoryPresenceTable,
   type NodeContent,
+  type NodeContents,
 } from '../../../src/content/index.js';
 import type { ETag } from '../../../src/remote/index.js';
 import { openState } from '../../../src/state/index.js';
@@ -32,6 +33,12 @@ function read(body: Body, position = 0, length = body.size): string {
   const target = Buffer.alloc(length);
   return target.toString('latin1', 0, body.readSync(target, 0, length, position));
 }
+
+const nodesOf = (of: (ino: Ino) => NodeContent): NodeContents => ({
+  of,
+  staged: () => ([1, 2, 3, INO] as Ino[]).filter((ino) => of(ino).kind === 'staged'),
+});
+const always = (content: NodeContent) => nodesOf(() => content);
 
 describe('content on disk', () => {
   let dir: string;
@@ -66,7 +73,7 @@ describe('content on disk', () => {
     body.fill(2, bytes('cd'));
     store.release(INO);
     await store.syncAll();
-    await reopen().reconcile(() => ({ kind: 'clean', ...V1 }));
+    await reopen().reconcile(always({ kind: 'clean', ...V1 }));
     assert.deepEqual(
       [...Array(10).keys()].filter((at) => store.acquireClean(INO, V1).has(at, at + 1)),
       [2, 3],
@@ -77,7 +84,7 @@ describe('content on disk', () => {
 
   test('killed between the word of that and the deed, nothing is left over', async () => {
     store.createStaged(INO);
-    const report = await reopen().reconcile(() => ({ kind: 'clean', ...V1 }));
+    const report = await reopen().reconcile(always({ kind: 'clean', ...V1 }));
     assert.deepEqual([report.lostAndFound, report.madeClean], [[], []]);
     assert.equal(store.acquireClean(INO, V1).presentBytes, 0);
   });
@@ -112,7 +119,7 @@ describe('content on disk', () => {
     readdirSync(join(dir, kind), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name));
-  const always = (content: NodeContent) => () => content;
+  /** `of` INO and those below ten; all of them where it says staged. */
   const CLEAN: NodeContent = { kind: 'clean', ...V1 };
 
   test('presence survives a clean end, and a kill once it was written back', async () => {
@@ -125,6 +132,7 @@ describe('content on disk', () => {
     assert.equal(read(store.acquireClean(INO, V1)), '0123456789');
     const again = store.acquireClean(301 as Ino, V1);
     assert.deepEqual(again.firstGap(2, 10), { start: 4, end: 10 });
+    await store.tidy(always(CLEAN));
     assert.equal(store.stats().cleanBytes, 12);
     again.fill(4, bytes('45'));
     await store.close();
@@ -239,6 +247,7 @@ describe('content on disk', () => {
     const limits = { maxCleanBytes: Number.MAX_SAFE_INTEGER, minFreeBytes: Number.MAX_SAFE_INTEGER };
     store = openTemporary(dir, { presence, clock, limits }).store;
     opened.push(store);
+    await store.tidy(always(CLEAN));
     assert.equal(await store.evict(), 10);
     assert.equal(store.stats().cleanFiles, 0);
     assert.deepEqual(files('clean'), []);
@@ -288,14 +297,10 @@ describe('content on disk', () => {
       fillWhole(1 as Ino);
       stage(2 as Ino);
       reopen();
-      const report = await store.reconcile((ino) => (ino === 1 ? CLEAN : { kind: 'staged' }));
-      assert.deepEqual(report, {
-        madeClean: [],
-        madeStaged: [],
-        lostAndFound: [],
-        deletedClean: 0,
-        powerLoss: false,
-      });
+      const nodes = nodesOf((ino) => (ino === 1 ? CLEAN : { kind: 'staged' }));
+      const report = await store.reconcile(nodes);
+      assert.deepEqual(report, { madeClean: [], madeStaged: [], lostAndFound: [], powerLoss: false });
+      assert.deepEqual(await store.tidy(nodes), { lostAndFound: [], deletedClean: 0 });
       assert.equal(store.acquireClean(1 as Ino, V1).isComplete, true);
       assert.equal(read(store.acquireStaged(2 as Ino)), '0123456789');
     });
@@ -304,6 +309,7 @@ describe('content on disk', () => {
       stage(INO);
       reopen();
       assert.deepEqual((await store.reconcile(always(CLEAN))).madeClean, [INO]);
+      await store.tidy(always(CLEAN));
       assert.equal(read(store.acquireClean(INO, V1)), '0123456789');
       assert.deepEqual(store.stats(), { cleanBytes: 10, cleanFiles: 1, stagedBytes: 0, stagedFiles: 0 });
     });
@@ -334,6 +340,7 @@ describe('content on disk', () => {
       fillWhole(INO);
       reopen();
       assert.deepEqual((await store.reconcile(always({ kind: 'staged' }))).madeStaged, [INO]);
+      await store.tidy(always({ kind: 'staged' }));
       assert.equal(read(store.acquireStaged(INO)), '0123456789');
       assert.deepEqual(store.stats(), { cleanBytes: 0, cleanFiles: 0, stagedBytes: 10, stagedFiles: 1 });
     });
@@ -343,7 +350,8 @@ describe('content on disk', () => {
       body.fill(0, bytes('0'));
       clock.fireAll();
       reopen();
-      const report = await store.reconcile(always({ kind: 'staged' }));
+      assert.deepEqual((await store.reconcile(always({ kind: 'staged' }))).madeStaged, []);
+      const report = await store.tidy(always({ kind: 'staged' }));
       assert.equal(report.lostAndFound.length, 1);
       assert.throws(() => store.acquireStaged(INO), ContentError);
     });
@@ -354,7 +362,7 @@ describe('content on disk', () => {
       mkdirSync(join(dir, 'clean', '03'), { recursive: true });
       writeFileSync(join(dir, 'clean', '03', '3.abc'), 'x');
       reopen();
-      const report = await store.reconcile((ino) => (ino === 2 ? CLEAN : { kind: 'unknown' }));
+      const report = await store.tidy(nodesOf((ino) => (ino === 2 ? CLEAN : { kind: 'unknown' })));
       assert.equal(report.deletedClean, 2);
       assert.equal(files('clean').length, 1);
       assert.equal(store.stats().cleanFiles, 1);
@@ -366,6 +374,7 @@ describe('content on disk', () => {
       const [there = ''] = files('staged');
       mkdirSync(join(dir, 'staged', 'elsewhere'));
       renameSync(there, join(dir, 'staged', 'elsewhere', String(INO)));
+      rmSync(join(dir, 'layout'));
       reopen();
       assert.deepEqual(files('staged'), [there]);
       assert.equal(store.acquireStaged(INO).size, 4);
@@ -375,7 +384,7 @@ describe('content on disk', () => {
       fillWhole(INO);
       rmSync(files('clean')[0] as string);
       reopen();
-      await store.reconcile(always(CLEAN));
+      await store.tidy(always(CLEAN));
       assert.equal(store.stats().cleanFiles, 0);
     });
   });

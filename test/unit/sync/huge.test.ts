@@ -72,7 +72,7 @@ describe('a file of 64 GiB', () => {
   /** The parts over a disk and that server, with the file as a listing told of it. */
   async function open(presence = new MemoryPresenceTable(), dir = temporaryDir()) {
     const { store: content } = openTemporary(dir, { presence });
-    await content.reconcile(() => ({ kind: 'clean', ...VERSION }));
+    await content.reconcile({ of: () => ({ kind: 'clean', ...VERSION }), staged: () => [] });
     const parts = new Parts(content);
     parts.see('huge', entryOf('huge', VERSION));
     const { store } = makeRig(url);

@@ -115,6 +115,17 @@ describe('looking into a directory', () => {
     );
   });
 
+  test('what a listing no longer has goes in small pieces', async () => {
+    const files = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`/d/f${index}`, 'x']));
+    const world = await makeWorld({ ...files, '/d/kept': 'x' });
+    for (const path of Object.keys(files)) world.server.removeDirect(remote(path));
+    const sizes: number[] = [];
+    world.state.onCommit((changed) => sizes.push(changed.length));
+    await world.engine.refresh(inoOf(world, '/d'));
+    assert.deepEqual(names(world), ['/d', '/d/kept']);
+    assert.ok(Math.max(...sizes) <= 64, `${Math.max(...sizes)} nodes in one commit`);
+  });
+
   test('a listing that is cut takes nothing away', async () => {
     const world = await makeWorld({ '/a': '1', '/b': '2', '/c': '3' }, { batchSize: 1 });
     world.server.writeDirect(remote('/d'), '4');
@@ -319,6 +330,32 @@ describe('polling', () => {
     world.server.clearLog();
     await world.clock.advance(10 * MINUTE_MS);
     assert.deepEqual(listed(world), []);
+  });
+
+  test('a listing that takes long comes less often, whatever is opened meanwhile', async () => {
+    const TOOK_MS = 30_000;
+    const world = await makeWorld({ '/d/f': '1' });
+    const dir = inoOf(world, '/d');
+    const gate = holdListings(world);
+    const listing = world.engine.refresh(dir);
+    await world.clock.advance(TOOK_MS);
+    await gate.open();
+    await listing;
+    world.server.clearLog();
+    for (let minute = 0; minute < 9; minute += 1) {
+      assert.equal(world.engine.listed(dir), undefined);
+      await world.clock.advance(MINUTE_MS);
+    }
+    assert.deepEqual(
+      listed(world).filter((path) => path === '/d'),
+      [],
+    );
+    // The file itself is asked for as ever.
+    world.server.writeDirect(remote('/d/f'), '2');
+    await assert.rejects(world.read('/d/f'), { code: 'ESTALE' });
+    assert.equal(await world.read('/d/f'), '2');
+    await world.clock.advance(2 * MINUTE_MS);
+    assert.ok(listed(world).includes('/d'));
   });
 
   test('offline it asks no more often than the line is tried', async () => {

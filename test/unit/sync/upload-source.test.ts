@@ -20,7 +20,7 @@ const TIMES = { mtime: 5n, ctime: 5n };
 async function makeFile(t: TestContext, size: number) {
   const dir = temporaryDir();
   const { store } = openTemporary(dir);
-  await store.reconcile(() => ({ kind: 'unknown' }));
+  await store.reconcile({ of: () => ({ kind: 'unknown' }), staged: () => [] });
   t.after(async () => {
     await store.close();
     rmSync(dir, { recursive: true });

@@ -75,6 +75,25 @@ describe('listings ahead of a walk', () => {
     assert.ok(walk.asked.length > 8);
   });
 
+  test('a directory full of files is not gone through for the directories among them', () => {
+    const walk = new Walk({ 2: ROOT_INO, 3: ROOT_INO });
+    for (let file = 10; file < 3_000; file += 1) {
+      const name = `2/f${String(file).padStart(5, '0')}`;
+      walk.file(file, { local: name, base: name });
+    }
+    let reads = 0;
+    const get = walk.state.get.bind(walk.state);
+    walk.state.get = (node) => {
+      reads += 1;
+      return get(node);
+    };
+    walk.open(ROOT_INO);
+    walk.open(2);
+    walk.arrive(3);
+    assert.ok(reads > 1_000 && reads < 2_000, `${reads} records read`);
+    assert.deepEqual(walk.asked, [ino(3)]);
+  });
+
   test('end when the reader opens nothing any more', () => {
     const parents: Record<number, number> = {};
     for (let child = 2; child < 200; child += 1) parents[child] = ROOT_INO;
