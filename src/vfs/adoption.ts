@@ -6,7 +6,7 @@
 import type { Ino } from '../base/index.js';
 import { type Body, ContentError } from '../content/index.js';
 import { cleanVersion, type FileRecord } from '../state/index.js';
-import type { Backed } from './backing.js';
+import type { Backed } from './backed.js';
 import type { VfsCore } from './core.js';
 import { VfsError } from './errors.js';
 import type { LoggedHandle } from './handle-log.js';

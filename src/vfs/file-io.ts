@@ -9,7 +9,7 @@ import type { Body } from '../content/index.js';
 import { isRemoteError } from '../remote/index.js';
 import type { FileRecord } from '../state/index.js';
 import { acquireBody } from './adoption.js';
-import type { Backed } from './backing.js';
+import type { Backed } from './backed.js';
 import { RangeCopies } from './copy-range.js';
 import { latest, SET_GID, SET_UID, type VfsCore, withoutPrivileges } from './core.js';
 import { VfsError } from './errors.js';

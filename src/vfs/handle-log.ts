@@ -14,7 +14,7 @@
 
 import * as fs from 'node:fs';
 import type { Ino, Log, Name } from '../base/index.js';
-import type { BackingId } from './backing.js';
+import type { BackingId } from './backed.js';
 import type { Fh } from './fh.js';
 
 /** A handle as it is written down. */

@@ -7,7 +7,7 @@
 
 import type { Ino, Name } from '../base/index.js';
 import type { Body } from '../content/index.js';
-import type { BackingId } from './backing.js';
+import type { BackingId } from './backed.js';
 import { VfsError } from './errors.js';
 import type { Fh } from './fh.js';
 import { type HandleLog, type LoggedHandle, NO_HANDLE_LOG } from './handle-log.js';

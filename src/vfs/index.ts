@@ -1,6 +1,6 @@
 export type { Adopted } from './adoption.js';
 export type { AttributeChanges, Attributes } from './attributes.js';
-export type { BackingId, BackingPort } from './backing.js';
+export type { BackingId, BackingPort } from './backed.js';
 export type { Caller, VfsDependencies, VfsOptions } from './core.js';
 export type { DirectoryEntry, DirectoryEntryPlus } from './directory.js';
 export { VfsError, type VfsErrorCode, type VfsErrorContext } from './errors.js';

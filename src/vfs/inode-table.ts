@@ -7,7 +7,7 @@
  */
 
 import { type Ino, type Ns, ROOT_INO } from '../base/index.js';
-import type { Backed } from './backing.js';
+import type { Backed } from './backed.js';
 
 /** Size and times of a file that is being written, ahead of its record. */
 export interface LiveAttributes {

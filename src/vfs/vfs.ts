@@ -7,7 +7,7 @@
 import { after, type MaybePromise } from '../base/index.js';
 import { type Adopted, adoptHandles } from './adoption.js';
 import { AttributeOperations } from './attributes.js';
-import type { BackingId, BackingPort } from './backing.js';
+import type { BackingId, BackingPort } from './backed.js';
 import { VfsCore, type VfsDependencies, type VfsOptions } from './core.js';
 import { Directories } from './directory.js';
 import type { Fh } from './fh.js';

@@ -222,6 +222,8 @@ describe('what it wrote', () => {
     t.after(() => rmSync(dir, { recursive: true }));
     const handleLog = () => openHandleLog({ path: join(dir, 'handles'), connection: 'one', log: silentLog });
     const { world: first } = backedWorld(undefined, { handleLog: handleLog() });
+    // Its process is gone, but for its timer.
+    t.after(() => first.vfs.handOver());
     const written = put(first, ROOT_INO, 'written', 'text');
     const opened = put(first, ROOT_INO, 'opened', 'text');
     const fh = now(first.vfs.files.open(written, WRITE));
