@@ -72,12 +72,17 @@ export async function openControl(parts: ControlParts): Promise<ControlServer | 
 
 const NOT_OFFERED = 'this kernel does not offer it';
 
-function kernelStatus({ negotiated }: MountSide) {
+function kernelStatus({ negotiated, passthroughRefusal }: MountSide) {
   if (negotiated === undefined) return { protocol: 'of libfuse', features: [], absent: [] };
   const { minor, flags, absent } = negotiated;
+  const notOffered = absent.map((feature) => ({ feature, reason: NOT_OFFERED }));
+  const refused =
+    passthroughRefusal === undefined
+      ? []
+      : [{ feature: 'PASSTHROUGH', reason: `the kernel refuses files of this cache: ${passthroughRefusal}` }];
   return {
     protocol: `7.${minor}`,
-    features: [...flags],
-    absent: absent.map((feature) => ({ feature, reason: NOT_OFFERED })),
+    features: [...flags].filter((flag) => flag !== 'PASSTHROUGH' || passthroughRefusal === undefined),
+    absent: [...notOffered, ...refused],
   };
 }

@@ -7,8 +7,13 @@ import type { BackingId, BackingPort, KernelAbilities } from '../vfs/index.js';
 /** What the kernel reads of a smaller file is one request, and it keeps it. */
 const LEAST_READ_BYTES = 128 * 1024;
 
+/** Also: why the kernel does not do what it offered; undefined where it does. */
+export interface SessionAbilities extends KernelAbilities {
+  readonly backing: BackingPort & { readonly refusal: string | undefined };
+}
+
 /** Looked up at each use: the kernel tells only with its first request. */
-export function kernelAbilities(session: FuseSession, log: Log): KernelAbilities {
+export function kernelAbilities(session: FuseSession, log: Log): SessionAbilities {
   return {
     backing: backingPort(session, log),
     get keepsSizes() {
@@ -21,10 +26,13 @@ export function kernelAbilities(session: FuseSession, log: Log): KernelAbilities
  * After the first file that the kernel does not take, none is offered any more: it lacks a right (CAP_SYS_ADMIN), or the
  * file system of the cache is one that is stacked on another.
  */
-function backingPort(session: FuseSession, log: Log): BackingPort {
+function backingPort(session: FuseSession, log: Log): SessionAbilities['backing'] {
   let refused: number | undefined;
   return {
     leastReadBytes: LEAST_READ_BYTES,
+    get refusal() {
+      return refused === undefined ? undefined : errnoName(refused);
+    },
     open: (fd) => {
       if (refused !== undefined || session.negotiated?.flags.has('PASSTHROUGH') !== true) return undefined;
       const id = session.openBacking(fd);

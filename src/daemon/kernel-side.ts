@@ -28,7 +28,7 @@ import { type Logger, subsystemLogger } from '../observe/index.js';
 import type { SyncEngine } from '../sync/index.js';
 import type { Vfs } from '../vfs/index.js';
 import { mountUserError } from './failures.js';
-import { kernelAbilities } from './kernel-abilities.js';
+import { kernelAbilities, type SessionAbilities } from './kernel-abilities.js';
 import { ioFlags } from './kernel-io.js';
 import type { LiveSettings } from './live-settings.js';
 import type { Continuity, MountGuard } from './mount-guard.js';
@@ -70,6 +70,7 @@ export class KernelSide implements MountSide {
   readonly #deps: KernelSideDeps;
   #options: MountOptions;
   #side: Side | undefined;
+  #abilities: SessionAbilities | undefined;
   #setClosed: (end: SessionEnd) => void = () => undefined;
 
   constructor(deps: KernelSideDeps) {
@@ -87,6 +88,10 @@ export class KernelSide implements MountSide {
   /** What was agreed with the kernel. */
   get negotiated(): Negotiated | undefined {
     return this.#side?.session.negotiated;
+  }
+
+  get passthroughRefusal(): string | undefined {
+    return this.#abilities?.backing.refusal;
   }
 
   get session(): FuseSession | undefined {
@@ -251,7 +256,8 @@ export class KernelSide implements MountSide {
       log,
     });
     pending.invalidation = invalidation;
-    vfs.kernel = kernelAbilities(session, log);
+    this.#abilities = kernelAbilities(session, log);
+    vfs.kernel = this.#abilities;
     session.start();
     if (takeover !== undefined) {
       const doubts = settleReferences({ vfs, notify: session.notify, clock, log });

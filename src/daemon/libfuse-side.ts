@@ -27,6 +27,7 @@ export interface LibfuseSideDeps extends Omit<KernelSideDeps, 'guard'> {
 export class LibfuseSide implements MountSide {
   readonly closed: Promise<SessionEnd>;
   readonly driver = 'fuse-native';
+  readonly passthroughRefusal = undefined;
   readonly negotiated = undefined;
   readonly session = undefined;
   readonly continuity = NO_CONTINUITY;

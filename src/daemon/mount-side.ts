@@ -21,6 +21,8 @@ export interface MountSide extends RemountableKernel {
   readonly driver: MountOptions['driver'];
   /** What was agreed with the kernel; undefined before the start, and where a library does that. */
   readonly negotiated: Negotiated | undefined;
+  /** Why the kernel does not take files of the cache for passthrough though it offered to; undefined where it does. */
+  readonly passthroughRefusal: string | undefined;
   /** Undefined before the start, and where a library talks with the kernel. */
   readonly session: FuseSession | undefined;
   readonly continuity: Continuity;
