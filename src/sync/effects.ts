@@ -18,6 +18,11 @@ export interface Version {
 /** What merging and confirming need to know beside the trees. */
 export interface TreeContext {
   readonly usage: Usage;
+  /**
+   * Files that a program has open for writing and whose name the server's side took away, with that name: what is written
+   * to them goes back there, or beside what is there now. INVARIANT: open for writing.
+   */
+  readonly takenNames: Map<Ino, Place>;
   readonly hostName: string;
   /** Owner and modes of nodes that come from the server. */
   readonly owner: {

@@ -119,6 +119,7 @@ export class SyncEngine implements Sync, SyncControl {
     this.#editor = new TreeEditor(state, content, {
       usage,
       hostName: options.hostName,
+      takenNames: new Map(),
       owner: options.owner,
       nowMs: () => clock.nowMs(),
       nowNs: () => clock.nowNs(),

@@ -4,7 +4,7 @@
  * for the collected effects.
  */
 
-import type { Ino, Name, Ns } from '../base/index.js';
+import { type Ino, type Name, type Ns, ROOT_INO } from '../base/index.js';
 import type { RemoteEntry } from '../remote/index.js';
 import type { Base, DirRecord, FileRecord, NodeRecord, Place, StateTransaction } from '../state/index.js';
 import { contentGen, passName } from '../state/index.js';
@@ -135,6 +135,25 @@ export class Merge {
     return moved;
   }
 
+  /**
+   * A program wrote to a file whose name the server's side had taken away: it goes back to its place, or beside what is
+   * there now, and counts as new.
+   */
+  giveBackName(ino: Ino, place: Place): void {
+    const tx = this.#tx;
+    const node = tx.get(ino);
+    if (node?.kind !== 'file' || node.local !== undefined) return;
+    this.reviveDirectory(place.parent);
+    const dir = tx.get(place.parent);
+    const parent = dir?.kind === 'dir' && dir.local !== undefined ? dir.ino : ROOT_INO;
+    const isTaken = tx.localChild(parent, place.name) !== undefined;
+    const local = { parent, name: isTaken ? this.freeName(parent, place.name) : place.name };
+    tx.put({ ...node, local });
+    this.#touchDirectory(parent);
+    this.#effects.invalidateEntry(local);
+    if (isTaken) this.#noteConflict(ino, { parent, name: place.name });
+  }
+
   #noteConflict(ino: Ino, place: Place): void {
     const { parent, name } = place;
     const conflict = { ino, place: { parent, name }, atMs: this.#context.nowMs() };
@@ -199,6 +218,7 @@ export class Merge {
     const tx = this.#tx;
     const ino = tx.allocate();
     const place: Place = { parent: base.parent, name: base.name };
+    this.#noteTaken(node);
     const passed = node.kind === 'file' ? passName(tx, node, true) : undefined;
     const old = (passed === undefined ? undefined : tx.get(passed)) ?? node;
     tx.put(withTrees(old, undefined, undefined));
@@ -208,8 +228,14 @@ export class Merge {
     if (passed !== undefined) this.#keepOtherNames(node.ino, base);
   }
 
+  #noteTaken({ ino, kind, local }: NodeRecord): void {
+    const { usage, takenNames } = this.#context;
+    if (kind === 'file' && local !== undefined && usage.hasWritableHandle(ino)) takenNames.set(ino, local);
+  }
+
   /** The name goes, and with it the node, unless it has another name. */
   #drop(node: NodeRecord): void {
+    this.#noteTaken(node);
     const passed = node.kind === 'file' ? passName(this.#tx, node, true) : undefined;
     const heir = passed === undefined ? undefined : this.#tx.get(passed);
     this.#dropNode(heir ?? node);

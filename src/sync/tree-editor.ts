@@ -42,6 +42,19 @@ export class TreeEditor {
     return this.#edit((tx, effects) => change(new Confirm(tx, effects, this.#context), tx));
   }
 
+  /** A program wrote to a file: if the server's side had taken its name away meanwhile, it gets one again. */
+  written(ino: Ino): void {
+    const place = this.#context.takenNames.get(ino);
+    if (place === undefined) return;
+    this.#context.takenNames.delete(ino);
+    this.merge((merge) => merge.giveBackName(ino, place));
+  }
+
+  /** No program has the file open for writing any more. */
+  writersGone(ino: Ino): void {
+    this.#context.takenNames.delete(ino);
+  }
+
   /** Forgets a node that nothing needs any more. */
   bury(ino: Ino): void {
     this.#edit((tx, effects) => buryIfDead(tx, effects, this.#context.usage, ino));

@@ -165,9 +165,11 @@ export class WriteSessions {
     const source = copyOf === undefined || writing ? {} : { copyOf: { ...copyOf, gen: node.gen } };
     const committed: FileRecord = { ...node, ...attributes, writing, interrupted, ...source };
     this.#state.transact((tx) => tx.put(committed));
-    if (writing) return;
-    this.#settle(committed);
-    if (this.#usage.hasWritableHandle(file)) this.#doubt(file, committed.gen);
+    if (!writing) {
+      this.#settle(committed);
+      if (this.#usage.hasWritableHandle(file)) this.#doubt(file, committed.gen);
+    }
+    this.#editor.written(file);
   }
 
   /**
@@ -198,6 +200,7 @@ export class WriteSessions {
 
   /** The last handle that may write went: what was written is whole. */
   writersGone(file: Ino): void {
+    this.#editor.writersGone(file);
     const node = this.#state.get(file);
     if (node?.kind !== 'file') return;
     this.#ready.delete(file);
@@ -208,6 +211,7 @@ export class WriteSessions {
 
   /** See `Sync.unwritten`. */
   unwritten(file: Ino): void {
+    this.#editor.writersGone(file);
     const node = this.#state.get(file);
     if (node?.kind !== 'file' || !node.writing) {
       this.writersGone(file);

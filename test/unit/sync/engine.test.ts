@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { VfsError } from '../../../src/vfs/index.js';
-import { makeWorld, remote, World } from './world.js';
+import { inoOf, makeWorld, remote, World } from './world.js';
 
 async function settle(world: World, ms = 2_000): Promise<void> {
   await world.clock.advance(ms);
@@ -451,6 +451,61 @@ describe('downward', () => {
     world.vfs.files.release(fh);
     world.check();
   });
+
+  for (const backed of [false, true]) {
+    describe(`a file that a program has open for writing, served by the ${backed ? 'kernel' : 'daemon'}`, () => {
+      async function openedWorld() {
+        const world = new World(() => 0.5, {}, undefined, {}, backed);
+        world.server.writeDirect(remote('/d/f'), 'before');
+        await world.refreshAll();
+        await world.read('/d/f');
+        const ino = inoOf(world, '/d/f');
+        const fh = await world.vfs.files.open(ino, { writable: true, append: false, truncate: false });
+        const save = async () => {
+          await world.writeTo(fh, ino, Buffer.from('saved!'));
+          await world.vfs.files.flush(fh);
+          world.vfs.files.release(fh);
+          await world.converge();
+          world.check();
+        };
+        return { world, save, fh };
+      }
+
+      test('is saved beside what another client put there meanwhile', async () => {
+        const { world, save } = await openedWorld();
+        world.server.writeDirect(remote('/d/f'), 'theirs');
+        await world.engine.refresh(inoOf(world, '/d'));
+        await save();
+        const tree = world.server.textTree();
+        assert.equal(tree['/d/f'], 'theirs');
+        assert.deepEqual(Object.values(tree).sort(), ['saved!', 'theirs', null].sort());
+        assert.deepEqual(
+          world.engine.conflicts().map(({ path }) => path),
+          ['/d/f'],
+        );
+      });
+
+      test('is saved under its name after another client removed it', async () => {
+        const { world, save } = await openedWorld();
+        world.server.removeDirect(remote('/d/f'));
+        await world.engine.refresh(inoOf(world, '/d'));
+        await save();
+        assert.deepEqual(world.server.textTree(), { '/d/': null, '/d/f': 'saved!' });
+        assert.deepEqual(world.engine.conflicts(), []);
+      });
+
+      test('and not written to leaves the name to the other client', async () => {
+        const { world, fh } = await openedWorld();
+        world.server.writeDirect(remote('/d/f'), 'theirs');
+        await world.engine.refresh(inoOf(world, '/d'));
+        await world.vfs.files.flush(fh);
+        world.vfs.files.release(fh);
+        await world.converge();
+        world.check();
+        assert.deepEqual(world.server.textTree(), { '/d/': null, '/d/f': 'theirs' });
+      });
+    });
+  }
 
   test('a file that another client changed since the listing opens as it is now', async () => {
     const world = await makeWorld({ '/a': 'old version' });

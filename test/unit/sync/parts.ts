@@ -48,6 +48,7 @@ export class Parts {
     this.editor = new TreeEditor(state, content, {
       usage,
       hostName: 'here',
+      takenNames: new Map(),
       owner: { uid: 0, gid: 0, fileMode: 0o644, dirMode: 0o755 },
       nowMs: () => clock.nowMs(),
       nowNs: () => clock.nowNs(),
