@@ -36,6 +36,8 @@ export class Evictor {
   #fills = 0;
   /** The last run found too little that may go: only a file that comes out of use changes that. */
   #isExhausted = false;
+  /** A file came out of use while a run was under way. */
+  #hasMore = false;
   #closed = false;
 
   constructor(limits: CacheLimits, dir: string, target: EvictionTarget, onFailure: (cause: unknown) => void) {
@@ -48,6 +50,8 @@ export class Evictor {
   /** Called when there is one more file that may go. */
   released(): void {
     this.#isExhausted = false;
+    // A run that has looked through all files already does not know of this one.
+    this.#hasMore = this.#running !== undefined;
     this.wake();
   }
 
@@ -81,6 +85,10 @@ export class Evictor {
   #runFor(moreBytes: number): Promise<number> {
     this.#running ??= this.#run(moreBytes).finally(() => {
       this.#running = undefined;
+      if (!this.#hasMore) return;
+      this.#hasMore = false;
+      this.#isExhausted = false;
+      this.wake();
     });
     return this.#running;
   }

@@ -451,9 +451,17 @@ function appendAt(
   return mayBeDone ? position : size;
 }
 
-/** Whether the server's version of a file is still the one that was known. */
+/**
+ * Whether a file's content is what it was, but for what programs here made of it: what they wrote is no news of the server,
+ * nor is that it got there, or the tag that it was given there.
+ */
 function sameVersion(before: FileRecord, after: FileRecord): boolean {
-  return before.base?.etag === after.base?.etag && before.base?.size === after.base?.size;
+  if (before.content === 'staged' || before.gen !== after.gen) return true;
+  if (before.base?.size !== after.base?.size) return false;
+  return (
+    before.base?.etag === after.base?.etag ||
+    (before.base?.etag === undefined && before.mtime === after.mtime)
+  );
 }
 
 function assertSize(ino: Ino, size: number): void {

@@ -105,6 +105,23 @@ describe('open', () => {
     close(world, fh);
   });
 
+  test('is not stale when what was written here got to the server meanwhile, or was given its tag there', async () => {
+    const world = makeWorld();
+    const ino = put(world, ROOT_INO, 'f', 'text');
+    world.sync.news.set(ino, () => world.uploadAll());
+    close(world, await world.vfs.files.open(ino, READ));
+    const far = world.serverFile(ROOT_INO, 'far', 'text');
+    const tagged = (etag: string | undefined) =>
+      world.state.transact((tx) => {
+        const record = tx.get(far);
+        assert(record?.kind === 'file' && record.base !== undefined);
+        tx.put({ ...record, base: { ...record.base, etag: etag as never } });
+      });
+    tagged(undefined);
+    world.sync.news.set(far, () => tagged('"v1"'));
+    close(world, await world.vfs.files.open(far, READ));
+  });
+
   test('with truncation empties the file without fetching it', () => {
     const world = makeWorld();
     const ino = world.serverFile(ROOT_INO, 'f', 'server text');
