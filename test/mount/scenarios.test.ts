@@ -10,9 +10,9 @@ import { pattern } from './posix/context.js';
 import { ODD_NAMES } from './posix/directories.js';
 import {
   DRAIN_TIMEOUT_MS,
+  DRIVERS,
   diffTrees,
   ENV_GIT,
-  EVERY_WAY,
   packageTree,
   SKIP_MOUNT,
   startBench,
@@ -22,7 +22,7 @@ import {
 
 const LONG = { timeoutMs: 120_000 };
 
-for (const driver of EVERY_WAY) {
+for (const driver of DRIVERS) {
   describe(`programs on the mount, driver ${driver}`, { skip: SKIP_MOUNT }, () => {
     // More than a minute through libfuse, and nothing that the others do not do.
     if (driver === 'kernel') {
