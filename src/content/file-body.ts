@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { type Ino, makeGate, RangeSet, shutGate } from '../base/index.js';
 import type { ETag } from '../remote/index.js';
 import { ContentError } from './errors.js';
-import { fallocate, lseek, SEEK_DATA, SEEK_HOLE } from './libc.js';
+import { fallocate, lseek, punchHole, SEEK_DATA, SEEK_HOLE } from './libc.js';
 import type { Body, BodyStat, Filling, Mark } from './store.js';
 
 const fdatasync = promisify(fs.fdatasync);
@@ -41,6 +41,8 @@ export class FileBody implements Body {
   readonly #owner: BodyOwner;
   #holding: Holding;
   #isNameSynced = false;
+  /** Whether another thread may have stored bytes that are not present. */
+  #mayHoldMore = false;
   /** Open gates of other threads that write into the file. */
   readonly #gates = new Set<Int32Array>();
   /** For the store: uses taken, and whether the file was deleted under those who use it. */
@@ -124,6 +126,7 @@ export class FileBody implements Body {
     if (holding.kind === 'staged') throw this.#misuse('a staged body is filled');
     const gate = makeGate();
     this.#gates.add(gate);
+    this.#mayHoldMore = true;
     return {
       file: { fd: this.fd, size: holding.size, gate },
       filled: (start, end) => {
@@ -137,6 +140,19 @@ export class FileBody implements Body {
         this.#gates.delete(gate);
       },
     };
+  }
+
+  /**
+   * For the store, once nobody writes into the file any more: gives back the disk's room of what another thread stored and
+   * did not tell of before it was stopped.
+   */
+  trim(): void {
+    const holding = this.#holding;
+    if (!this.#mayHoldMore || holding.kind === 'staged') return;
+    this.#mayHoldMore = false;
+    const { present, size } = holding;
+    for (let gap = present.firstGap(0, size); gap !== undefined; gap = present.firstGap(gap.end, size))
+      punchHole(this.fd, gap.start, gap.end - gap.start);
   }
 
   /** For the store: from here on nobody but this thread writes into the file. */

@@ -205,6 +205,7 @@ export class FileContentStore implements ContentStore, BodyOwner {
     if (body === undefined) throw misuse(ino, 'its body is released but not in use');
     if (body.uses === 1) body.endFillings();
     if (--body.uses > 0) return;
+    if (!body.discarded) body.trim();
     this.#bodies.delete(ino);
     if (!body.discarded) {
       if (body.holding.kind === 'staged') this.#staged.set(ino, body.size);

@@ -2,6 +2,7 @@
 
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
+import { isErrno } from '../base/index.js';
 
 const lib = koffi.load(null);
 
@@ -28,6 +29,18 @@ export function errnoException(errno: number, syscall: string): NodeJS.ErrnoExce
 export function fallocate(fd: number, mode: number, offset: number, length: number): void {
   if ((cFallocate as Native)(fd, mode, offset, length) === -1)
     throw errnoException(koffi.errno(), 'fallocate');
+}
+
+/** FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE, linux/falloc.h. */
+const PUNCH_HOLE = 0x01 | 0x02;
+
+/** Gives the blocks of a range back; where the file system cannot, they stay. */
+export function punchHole(fd: number, offset: number, length: number): void {
+  try {
+    fallocate(fd, PUNCH_HOLE, offset, length);
+  } catch (error) {
+    if (!isErrno(error, 'EOPNOTSUPP')) throw error;
+  }
 }
 
 /** lseek(2); moves the descriptor's offset, which positioned reads and writes do not use. -1 for ENXIO. */

@@ -1,7 +1,7 @@
 /** Leave for another thread to write into a clean body: what it claims, and when it ends. */
 
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { fstatSync, rmSync, statSync } from 'node:fs';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { type Ino, writeGated } from '../../../src/base/index.js';
 import { ContentError, type FileContentStore, type Filling } from '../../../src/content/index.js';
@@ -81,6 +81,26 @@ describe('a filling', () => {
     assert.equal(writeGated(filling.file, bytes('0'), 0), 'written');
     store.release(INO);
     assert.ok(isOver(filling));
+  });
+
+  test('leaves no room taken on the disk by what it did not claim', () => {
+    const version = { ...VERSION, size: 1024 * 1024 };
+    const body = store.acquireClean(INO, version);
+    const filling = body.beginFilling();
+    assert.ok(filling !== undefined);
+    writeGated(filling.file, Buffer.alloc(version.size, 1), 0);
+    filling.filled(0, 100_000);
+    const file = fstatSync(body.fd);
+    const taken = () => statSync(`/proc/self/fd/${body.fd}`).blocks * 512;
+    assert.ok(file.blocks * 512 >= version.size);
+    filling.end();
+    store.release(INO);
+    assert.ok(taken() < 110_000, `${taken()} bytes`);
+    const again = store.acquireClean(INO, version);
+    assert.deepEqual([again.presentBytes, again.has(0, 100_000)], [100_000, true]);
+    const target = Buffer.alloc(100_000);
+    again.readSync(target, 0, target.length, 0);
+    assert.ok(target.every((byte) => byte === 1));
   });
 
   test('ends with the store', async () => {
