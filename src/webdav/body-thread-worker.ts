@@ -11,7 +11,8 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import { rootCertificates, type TLSSocket } from 'node:tls';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { type GatedFile, systemErrorCode, writeGated } from '../base/index.js';
+import { type GatedWrite, systemErrorCode } from '../base/index.js';
+import { BlockWriter } from './block-writer.js';
 import type { FromThread, ThreadFailure, ToThread } from './body-thread-messages.js';
 import { KEEP_ALIVE_MS, type PoolOptions } from './pool-options.js';
 
@@ -20,9 +21,7 @@ const TELL_EVERY_MS = 1;
 const TELL_EVERY_BYTES = 256 * 1024;
 
 /** What becomes of the bytes that come. */
-type Use =
-  | { readonly kind: 'save'; readonly file: GatedFile; at: number }
-  | { readonly kind: 'drain'; left: number };
+type Use = { readonly kind: 'save'; readonly writer: BlockWriter } | { readonly kind: 'drain'; left: number };
 
 /** Connections to one server, kept for the next request. */
 class Connections {
@@ -53,6 +52,7 @@ class Request {
   readonly #thread: BodyServer;
   readonly #request: http.ClientRequest;
   #answer: http.IncomingMessage | undefined;
+  #writer: BlockWriter | undefined;
   #isOver = false;
 
   constructor(id: number, thread: BodyServer, request: http.ClientRequest) {
@@ -73,9 +73,10 @@ class Request {
 
   /** Until it is said what becomes of the body, the connection rests. */
   use(use: Use): void {
+    if (use.kind === 'save') this.#writer = use.writer;
     this.#answer?.on('data', (chunk: Buffer) => {
       if (this.#isOver) return;
-      if (use.kind === 'save') this.#save(use, chunk);
+      if (use.kind === 'save') this.#write(use.writer, () => use.writer.push(chunk));
       else this.#drop(use, chunk);
     });
   }
@@ -105,21 +106,31 @@ class Request {
     this.#request.destroy();
   }
 
-  #save(use: Extract<Use, { kind: 'save' }>, chunk: Buffer): void {
+  /** Brings what has come into the file, also what fills no block. False where that came to nothing, which is told. */
+  flush(): boolean {
+    const writer = this.#writer;
+    return writer === undefined || this.#write(writer, () => writer.flush());
+  }
+
+  #write(writer: BlockWriter, write: () => GatedWrite): boolean {
+    const before = writer.end;
     try {
-      const written = writeGated(use.file, chunk, use.at);
+      const written = write();
       if (written !== 'written') {
         this.#fail({ kind: written });
-        return;
+        return false;
       }
-      use.at += chunk.length;
-      this.#thread.noteProgress(this.#id, use.at, chunk.length);
     } catch (error) {
       this.#fail({ kind: 'file', ...describe(error) });
+      return false;
     }
+    if (writer.end > before) this.#thread.noteProgress(this.#id, writer.end, writer.end - before);
+    this.#thread.noteHeld(this, writer.holds);
+    return true;
   }
 
   #end(): void {
+    if (!this.flush()) return;
     this.#thread.tellProgress();
     this.#thread.tell({ kind: 'end', id: this.#id });
     this.#isOver = true;
@@ -127,7 +138,9 @@ class Request {
   }
 
   #failLine(error: Error): void {
-    if (!this.#isOver) this.#fail({ kind: 'line', code: systemErrorCode(error), message: error.message });
+    // What has come need not come again.
+    if (this.#isOver || !this.flush()) return;
+    this.#fail({ kind: 'line', code: systemErrorCode(error), message: error.message });
   }
 
   #fail(failure: ThreadFailure): void {
@@ -147,6 +160,8 @@ class BodyServer {
   readonly #requests = new Map<number, Request>();
   /** How far files are written, by request, as far as that was not told. */
   readonly #ends = new Map<number, number>();
+  /** Who may hold bytes that are not in the file yet. */
+  readonly #holding = new Set<Request>();
   #untoldBytes = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -165,12 +180,24 @@ class BodyServer {
     this.#ends.set(id, end);
     this.#untoldBytes += bytes;
     if (this.#untoldBytes >= TELL_EVERY_BYTES) this.tellProgress();
-    else this.#timer ??= setTimeout(() => this.tellProgress(), TELL_EVERY_MS);
+    else this.#armTimer();
+  }
+
+  /** Whether bytes are held that somebody may wait for: on a slow line their block is not full soon. */
+  noteHeld(request: Request, holds: boolean): void {
+    if (!holds) {
+      this.#holding.delete(request);
+      return;
+    }
+    this.#holding.add(request);
+    this.#armTimer();
   }
 
   tellProgress(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    if (this.#holding.size === 0) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
     this.#untoldBytes = 0;
     if (this.#ends.size === 0) return;
     this.tell({ kind: 'progress', ends: [...this.#ends].flat() });
@@ -178,8 +205,18 @@ class BodyServer {
   }
 
   forget(id: number): void {
+    const request = this.#requests.get(id);
+    if (request !== undefined) this.#holding.delete(request);
     this.#requests.delete(id);
     this.#ends.delete(id);
+  }
+
+  #armTimer(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      for (const request of [...this.#holding]) request.flush();
+      this.tellProgress();
+    }, TELL_EVERY_MS);
   }
 
   #hear(message: ToThread): void {
@@ -192,7 +229,7 @@ class BodyServer {
     const request = this.#requests.get(message.id);
     switch (message.kind) {
       case 'save':
-        request?.use({ kind: 'save', file: message.file, at: message.position });
+        request?.use({ kind: 'save', writer: new BlockWriter(message.file, message.position) });
         return;
       case 'drain':
         request?.use({ kind: 'drain', left: message.limit });
