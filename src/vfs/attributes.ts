@@ -92,7 +92,7 @@ export class AttributeOperations {
       });
     });
     if (live !== undefined) core.inodes.setLive(ino, undefined);
-    return this.get(ino);
+    return attributesIn(core, core.inode(ino), undefined);
   }
 
   /** What writing has made of a file that is still being written, to be committed together with the change. */
@@ -126,7 +126,10 @@ function changedTime(change: Ns | 'now' | undefined, now: Ns): Ns | undefined {
 
 /** The attributes of a record, with what writing has made of them since it was committed. */
 export function attributesOf(core: VfsCore, record: InodeRecord): Attributes {
-  const live = core.live(record.ino);
+  return attributesIn(core, record, core.live(record.ino));
+}
+
+function attributesIn(core: VfsCore, record: InodeRecord, live: LiveAttributes | undefined): Attributes {
   const size = live?.size ?? sizeOf(record);
   return {
     ino: record.ino,

@@ -128,6 +128,11 @@ export class BackingFiles {
   /** Whether the kernel may write to the file and has not. */
   isUntouched(ino: Ino): boolean {
     this.observe(ino);
+    return this.wasUntouched(ino);
+  }
+
+  /** {@link isUntouched}, as of the last look. */
+  wasUntouched(ino: Ino): boolean {
     return this.#inodes.backed(ino)?.touched === false;
   }
 

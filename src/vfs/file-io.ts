@@ -210,7 +210,7 @@ export class Files {
     // Pages of a mapping may have been written after the close.
     this.#observe(handle);
     if (handle.wrote) this.#finishWriting(handle);
-    const untouched = backing.isUntouched(handle.ino);
+    const untouched = backing.wasUntouched(handle.ino);
     const backed = inodes.backed(handle.ino);
     const last = inodes.closed(handle.ino, handle.writable);
     content.release(handle.ino);
@@ -393,12 +393,12 @@ export class Files {
     this.#core.inodes.beganWriting(handle.ino);
   }
 
-  /** What was written through the handle is whole. False where nothing was, though the kernel might have. */
+  /** What was {@link #observe}d of the handle is whole. False where nothing was written, though the kernel might have. */
   #finishWriting(handle: FileHandle): boolean {
     const { inodes, backing } = this.#core;
     handle.wrote = false;
     inodes.flushed(handle.ino);
-    if (backing.isUntouched(handle.ino)) return false;
+    if (backing.wasUntouched(handle.ino)) return false;
     this.#commit(handle.ino, inodes.isOpenForWriting(handle.ino));
     return true;
   }
