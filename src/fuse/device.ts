@@ -2,11 +2,12 @@
  * The reader and writer of one `/dev/fuse` descriptor: takes requests as they come and sends replies. It knows no
  * opcode.
  *
- * The descriptor is non-blocking. A wake-up drains it; before going to sleep after a drain, the reader lingers on
- * ppoll(2) on the main thread for some tens of microseconds, because a program that was just answered mostly asks
- * again at once, and waking through the thread pool costs more than the whole request. After that one poll(2) on the
- * thread pool waits for the descriptor and for an eventfd. The eventfd ends the wait: a read(2) blocked in the pool
- * could not be ended, and Node joins the pool's threads when the process exits, so it would never exit.
+ * The descriptor is non-blocking. A wake-up drains it; before going to sleep after a drain, the reader lingers, because a
+ * program that was just answered mostly asks again at once, and waking through the thread pool costs more than the whole
+ * request: for some tens of microseconds it reads again and again (a processor that fell asleep takes longer than that to
+ * wake), then as long on ppoll(2). After that one poll(2) on the thread pool waits for the descriptor and for an eventfd.
+ * The eventfd ends the wait: a read(2) blocked in the pool could not be ended, and Node joins the pool's threads when the
+ * process exits, so it would never exit.
  *
  * While the main thread is busy with other things it does not wait for word from the pool, whose thread needs a
  * processor to give it: each round of the event loop looks at the descriptor itself.
@@ -16,6 +17,7 @@
  */
 
 import { closeSync, writevSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { ERRNO, errnoName } from './errno.js';
 import { eventFd, PollSet, readInto, setNonBlocking, timespec, writeFrom } from './libc.js';
 
@@ -55,6 +57,7 @@ export class Device {
   readonly #pollSet: PollSet;
   readonly #lingerSet: PollSet;
   readonly #lingerTime: Buffer | undefined;
+  readonly #spinMs: number;
   readonly #wakeAtExit = () => this.#wake();
   #state: State = 'new';
   #closed = false;
@@ -76,6 +79,8 @@ export class Device {
     this.#pollSet = new PollSet([fd, wakeFd]);
     this.#lingerSet = new PollSet([fd]);
     this.#lingerTime = options.lingerMicros > 0 ? timespec(options.lingerMicros) : undefined;
+    // On the only processor it would keep the very program from asking.
+    this.#spinMs = availableParallelism() > 1 ? options.lingerMicros / 1000 : 0;
   }
 
   start(): void {
@@ -142,10 +147,13 @@ export class Device {
     }
   }
 
-  #turn(): void {
+  /** `goesOn`: the turn before ended for others' sake; the next request may come any moment. */
+  #turn(goesOn = false): void {
     if (this.#state !== 'running') return;
     const endMs = performance.now() + TURN_MS;
     let waitsForUs = false;
+    /** Until when to read again and again; undefined while there was something to read. */
+    let spinEndMs: number | undefined;
     for (let count = 0; count < TURN_REQUESTS; count++) {
       const buffer = this.#events.takeBuffer();
       if (buffer === undefined) {
@@ -155,23 +163,29 @@ export class Device {
       const length = readInto(this.fd, buffer, buffer.length);
       if (length > 0) {
         this.#transientReads = 0;
+        spinEndMs = undefined;
         if (!this.#events.onRequest(length)) waitsForUs = true;
         if (this.#state !== 'running') return;
         if (performance.now() >= endMs) break;
       } else if (length === -ERRNO.EAGAIN) {
         // A reply that is still to come out of a promise must not wait behind a look at the device.
         if (waitsForUs) break;
-        if (
-          count === 0 ||
-          this.#lingerTime === undefined ||
-          this.#lingerSet.waitHere(this.#lingerTime) <= 0
-        ) {
+        const lingers = count > 0 || goesOn;
+        const nowMs = performance.now();
+        spinEndMs ??= nowMs + this.#spinMs;
+        if (lingers && nowMs < spinEndMs) count--;
+        else if (!lingers || !this.#linger()) {
           this.#wait();
           return;
         }
       } else if (!this.#survives(length === 0 ? ERRNO.ENODATA : -length)) return;
     }
-    setImmediate(() => this.#turn());
+    setImmediate(() => this.#turn(true));
+  }
+
+  /** Waits a little for the next request. Whether one is there. */
+  #linger(): boolean {
+    return this.#lingerTime !== undefined && this.#lingerSet.waitHere(this.#lingerTime) > 0;
   }
 
   /** Whether reading may go on after it failed with `errno`; if not, the device has ended. */
