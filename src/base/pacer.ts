@@ -3,6 +3,8 @@
  * lets others have their turn when its own has lasted long enough. It measures elapsed time, not work.
  */
 
+import { performance } from 'node:perf_hooks';
+
 /** Long enough that turns cost little, short enough that a request waiting behind one is not noticed. */
 const TURN_MS = 1;
 

@@ -1,5 +1,6 @@
 /** What is done around every operation, in one function: errors become errno, time is taken, trouble is logged. */
 
+import { performance } from 'node:perf_hooks';
 import type { Log, MaybePromise } from '../base/index.js';
 import { type ErrnoName, FuseError, type RequestContext } from '../fuse/index.js';
 import { judge } from './errno.js';
@@ -10,6 +11,17 @@ export interface MiddlewareOptions {
   readonly observe?:
     | ((operation: string, durationMs: number, errno: ErrnoName | undefined) => void)
     | undefined;
+}
+
+/** Made once: an everyday answer has nothing of its own to tell, and making an error takes longer than many a request. */
+const ANSWERS = new Map<ErrnoName, FuseError>();
+
+function answerOf(errno: ErrnoName): FuseError {
+  const known = ANSWERS.get(errno);
+  if (known !== undefined) return known;
+  const made = new FuseError(errno);
+  ANSWERS.set(errno, made);
+  return made;
 }
 
 export type Handle<Request, Reply> = (request: Request, context: RequestContext) => MaybePromise<Reply>;
@@ -29,7 +41,8 @@ export function createMiddleware({ log, observe }: MiddlewareOptions): Wrap {
       done(errno);
       if (severity === 'trouble') log.warn({ operation, errno, err: error }, 'operation failed');
       if (severity === 'defect') log.error({ operation, errno, err: error }, 'operation failed unexpectedly');
-      throw error instanceof FuseError ? error : new FuseError(errno, { cause: error });
+      if (error instanceof FuseError) throw error;
+      throw severity === 'answer' ? answerOf(errno) : new FuseError(errno, { cause: error });
     };
     try {
       const answer = handle(request, context);

@@ -18,6 +18,7 @@
 
 import { closeSync, writevSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { performance } from 'node:perf_hooks';
 import { ERRNO, errnoName } from './errno.js';
 import { eventFd, PollSet, readInto, setNonBlocking, timespec, writeFrom } from './libc.js';
 

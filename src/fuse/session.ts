@@ -4,6 +4,7 @@
  */
 
 import { endianness } from 'node:os';
+import { performance } from 'node:perf_hooks';
 import { type Clock, SystemClock } from '../base/index.js';
 import { DEFAULT_MAX_PAGES, DEV_IOC, FUSE_MAJOR, FUSE_ROOT_ID, MAX_MAX_PAGES, PAGE_BYTES } from './abi.js';
 import { BufferPool, type Lease } from './buffers.js';

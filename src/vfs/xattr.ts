@@ -18,6 +18,10 @@ type Xattrs = Readonly<Record<string, Uint8Array>>;
 
 const USER_PREFIX = 'user.';
 
+/** Made once: the kernel asks for security.capability of every file that is changed. */
+const NOT_OURS = new VfsError('EOPNOTSUPP', 'no user attribute');
+const NOT_SET = new VfsError('ENODATA', 'no such attribute');
+
 export class ExtendedAttributes {
   readonly #core: VfsCore;
 
@@ -29,7 +33,7 @@ export class ExtendedAttributes {
   get(ino: Ino, name: string): Uint8Array {
     assertNamespace(ino, name);
     const value = own(this.#core.inode(ino).xattrs, name);
-    if (value === undefined) throw new VfsError('ENODATA', `no attribute "${name}"`, { ino });
+    if (value === undefined) throw NOT_SET;
     return value;
   }
 
@@ -89,8 +93,7 @@ export class ExtendedAttributes {
 }
 
 function assertNamespace(ino: Ino, name: string): void {
-  if (!name.startsWith(USER_PREFIX))
-    throw new VfsError('EOPNOTSUPP', `"${name}" is no user attribute`, { ino });
+  if (!name.startsWith(USER_PREFIX)) throw NOT_OURS;
   if (name.length === USER_PREFIX.length) throw new VfsError('EINVAL', 'empty attribute name', { ino });
 }
 
