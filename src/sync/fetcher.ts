@@ -31,6 +31,10 @@ const WHOLE_FILE_BYTES = 256 * KIB;
 /** Bounds of what one request asks for. */
 const UNIT_MIN_BYTES = 128 * KIB;
 const UNIT_MAX_BYTES = 4 * MIB;
+/** What is asked for where a reader that goes on jumping has jumped to; a page and what lies around it. */
+const JUMP_BYTES = 32 * KIB;
+/** Jumps in a row that are taken for the beginning of something else. */
+const FIRST_JUMPS = 2;
 /** How far ahead of a sequential reader bytes are asked for: grows from one unit to this. */
 const WINDOW_MAX_BYTES = 32 * MIB;
 const FLIGHTS_PER_FILE = 4;
@@ -64,6 +68,8 @@ interface FileFetch {
   /** Where the reader stopped last; reading on from there is sequential. */
   nextStart: number;
   windowBytes: number;
+  /** How often in a row it jumped to what was not here, and did not read on from there. */
+  jumps: number;
 }
 
 export class Fetcher {
@@ -122,6 +128,7 @@ export class Fetcher {
       return Promise.reject(error);
     }
     const waiting = this.#waitFor(fetch, start, stop, request?.signal);
+    if (fetch.windowBytes === 0) fetch.jumps += 1;
     this.#launch(file, body, fetch, start, stop);
     this.#readAhead(file, body, fetch, stop);
     return waiting;
@@ -166,7 +173,7 @@ export class Fetcher {
   #fetchOf(file: Ino): FileFetch {
     let fetch = this.#fetches.get(file);
     if (fetch === undefined) {
-      fetch = { flights: new Set(), waiters: new Set(), nextStart: 0, windowBytes: 0 };
+      fetch = { flights: new Set(), waiters: new Set(), nextStart: 0, windowBytes: 0, jumps: 0 };
       this.#fetches.set(file, fetch);
     }
     return fetch;
@@ -220,6 +227,7 @@ export class Fetcher {
     if (near && end > fetch.nextStart) {
       if (fetch.nextStart > 0) {
         fetch.windowBytes = Math.min(WINDOW_MAX_BYTES, Math.max(this.#unitBytes(), fetch.windowBytes * 2));
+        fetch.jumps = 0;
       }
     } else if (!near) {
       fetch.windowBytes = 0;
@@ -237,13 +245,23 @@ export class Fetcher {
     return Math.min(UNIT_MAX_BYTES, Math.max(UNIT_MIN_BYTES, this.#meter.bytesPerRoundTrip));
   }
 
+  /**
+   * What is fetched where the reader jumped to. One that goes on jumping waits for the rest of it at its next jump, and
+   * gains by it only when it comes back: worth it where as many more jumps as there were may well hit what is fetched.
+   */
+  #jumpBytes(body: Body, { jumps }: FileFetch): number {
+    const unit = this.#unitBytes();
+    const mayHit = jumps * unit >= body.size - body.presentBytes;
+    return jumps <= FIRST_JUMPS || mayHit ? unit : JUMP_BYTES;
+  }
+
   /** Starts flights for what is missing of [start, end) and not under way. */
   #launch(file: Ino, body: Body, fetch: FileFetch, start: number, end: number, ahead = false): void {
     if (body.size <= WHOLE_FILE_BYTES) {
       if (fetch.flights.size === 0) this.#fly(file, body, fetch, 0, body.size);
       return;
     }
-    const unit = fetch.windowBytes > 0 ? UNIT_MAX_BYTES : this.#unitBytes();
+    const unit = fetch.windowBytes > 0 ? UNIT_MAX_BYTES : this.#jumpBytes(body, fetch);
     let at = start;
     while (at < end) {
       const gap = body.firstGap(at, end);

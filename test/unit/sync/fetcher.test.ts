@@ -52,6 +52,27 @@ class Reading {
     return new Reading(world, wanted);
   }
 
+  /** On a line of 5 ms and 12.8 MB/s. */
+  static async farAway(size: number): Promise<Reading> {
+    let clock: ManualClock | undefined;
+    const pause = (verb: FakeVerb) =>
+      new Promise<void>((resolve) => {
+        if (verb === 'read' && clock !== undefined) clock.after(5, resolve);
+        else resolve();
+      });
+    const file = await Reading.of(size, { pause });
+    ({ clock } = file.world);
+    return file;
+  }
+
+  /** Reads a page, and waits until what was asked for with it is here. */
+  async jumpTo(start: number): Promise<void> {
+    const pending = this.present(start, start + 4 * KIB);
+    await this.world.clock.advance(100);
+    await pending;
+    await this.read(start, start + 4 * KIB);
+  }
+
   present(start: number, end: number, request?: Interruptible): Promise<void> | undefined {
     return this.world.engine.present(this.ino, start, end, request);
   }
@@ -105,25 +126,27 @@ describe('what is fetched', () => {
     assert.ok(file.asked <= 256 * KIB, `${file.asked} bytes`);
   });
 
-  test('a reader who jumps costs about one unit for each read', async () => {
-    // A line of 5 ms and 12.8 MB/s.
-    let clock: ManualClock | undefined;
-    const pause = (verb: FakeVerb) =>
-      new Promise<void>((resolve) => {
-        if (verb === 'read' && clock !== undefined) clock.after(5, resolve);
-        else resolve();
-      });
-    const file = await Reading.of(64 * MIB, { pause });
-    ({ clock } = file.world);
-    for (let read = 0; read < 20; read += 1) {
-      const start = ((read * 37) % 60) * MIB + 300 * KIB;
-      const pending = file.present(start, start + 4 * KIB);
-      await clock.advance(100);
-      await pending;
-      await file.read(start, start + 4 * KIB);
-    }
+  test('a reader who goes on jumping costs little beyond what it reads', async () => {
+    const file = await Reading.farAway(64 * MIB);
+    for (let read = 0; read < 20; read += 1) await file.jumpTo(((read * 37) % 60) * MIB + 300 * KIB);
     assert.equal(file.requests, 20);
-    assert.ok(file.asked <= 20 * 256 * KIB, `${file.asked} bytes`);
+    assert.ok(file.asked <= 2 * 256 * KIB + 18 * 32 * KIB, `${file.asked} bytes`);
+  });
+
+  test('one who reads on from there has as much as before waiting at the next place', async () => {
+    const file = await Reading.farAway(64 * MIB);
+    for (let read = 0; read < 10; read += 1) await file.jumpTo(read * MIB);
+    await file.jumpTo(9 * MIB + 32 * KIB);
+    await file.world.clock.advance(100);
+    file.world.server.clearLog();
+    await file.jumpTo(40 * MIB);
+    assert.ok(file.asked >= 128 * KIB, `${file.asked} bytes`);
+  });
+
+  test('one who may soon hit what the line brings at once gets as much as it brings', async () => {
+    const file = await Reading.farAway(3 * MIB);
+    for (let read = 0; read < 40; read += 1) await file.jumpTo(((read * 37) % 47) * 64 * KIB);
+    assert.ok(file.requests < 30, `${file.requests} requests`);
   });
 
   test('a sequential reader is read ahead of, in growing requests, each byte fetched once', async () => {
