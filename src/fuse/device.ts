@@ -148,7 +148,7 @@ export class Device {
     }
   }
 
-  /** `goesOn`: the turn before ended for others' sake; the next request may come any moment. */
+  /** `goesOn`: the turn before ended for the sake of others, and the next request may come any moment. */
   #turn(goesOn = false): void {
     if (this.#state !== 'running') return;
     const endMs = performance.now() + TURN_MS;
@@ -181,7 +181,7 @@ export class Device {
         }
       } else if (!this.#survives(length === 0 ? ERRNO.ENODATA : -length)) return;
     }
-    setImmediate(() => this.#turn(true));
+    setImmediate(() => this.#turn(!waitsForUs));
   }
 
   /** Waits a little for the next request. Whether one is there. */
