@@ -16,6 +16,8 @@ const KIB = 1024;
 const SMALL_FILE_BYTES = 256 * KIB;
 /** Opens in order before the first guess. */
 const STREAK_MIN = 2;
+/** Entries that a reader may leave out and still be one who goes in order: those of other kinds, or known otherwise. */
+const SKIPPED_MAX = 8;
 const FIRST_WINDOW_FILES = 8;
 const WINDOW_MAX_FILES = 64;
 const WINDOW_MAX_BYTES = 4 * 1024 * KIB;
@@ -66,20 +68,36 @@ export class Siblings {
     const node = this.#state.get(file);
     if (node?.kind !== 'file' || node.local === undefined || node.size > SMALL_FILE_BYTES) return;
     const { parent, name } = node.local;
-    const inOrder =
-      parent === this.#dir && this.#lastName !== undefined && compareNames(name, this.#lastName) > 0;
-    if (inOrder) this.#streak += 1;
-    else if (parent === this.#dir && name === this.#lastName) return;
+    if (parent === this.#dir && name === this.#lastName) return;
+    const isMissing = this.#isMissing(node);
+    if (this.#isInOrder(parent, name, isMissing)) this.#streak += 1;
     else this.#restart(parent);
     this.#dir = parent;
     this.#lastName = name;
     this.#ahead = this.#ahead.filter((guess) => compareNames(guess.name, name) > 0);
-    if (this.#streak >= STREAK_MIN) this.#guess(parent, name);
+    if (this.#streak < STREAK_MIN) return;
+    // Of a directory that is here nothing has to be guessed.
+    if (this.#scannedTo !== undefined || isMissing) this.#guess(parent, name);
   }
 
   close(): void {
     this.#waiting.length = 0;
     this.#streak = 0;
+  }
+
+  #isInOrder(dir: Ino, name: Name, isMissing: boolean): boolean {
+    const last = this.#lastName;
+    if (dir !== this.#dir || last === undefined || compareNames(name, last) < 0) return false;
+    if (this.#scannedTo !== undefined && compareNames(name, this.#scannedTo) <= 0) return true;
+    // Who reads what is here may leave out as much as he likes: nothing is guessed by that.
+    if (!isMissing) return true;
+    let skipped = 0;
+    for (const entry of this.#state.entries(dir, last)) {
+      if (entry.name === name) return true;
+      if (skipped === SKIPPED_MAX) return false;
+      skipped += 1;
+    }
+    return false;
   }
 
   /** A reader who went through one directory in order most likely goes through the next one so. */
@@ -116,8 +134,13 @@ export class Siblings {
   }
 
   #isWanted(node: FileRecord): boolean {
-    if (node.content !== 'clean' || node.base === undefined || node.base.gen !== node.gen) return false;
-    return node.size > 0 && node.size <= SMALL_FILE_BYTES && this.#content.peek(node.ino) === undefined;
+    if (node.base === undefined || node.base.gen !== node.gen) return false;
+    if (node.size > SMALL_FILE_BYTES || this.#content.peek(node.ino) !== undefined) return false;
+    return this.#isMissing(node);
+  }
+
+  #isMissing({ ino, content, size, base }: FileRecord): boolean {
+    return content === 'clean' && this.#content.presentBytes(ino, { etag: base?.etag, size }) < size;
   }
 
   #pump(): void {
