@@ -315,9 +315,14 @@ export class FileContentStore implements ContentStore, BodyOwner {
       const { atime, mtime } = fs.statSync(path);
       fs.utimesSync(copy, atime, mtime);
       fs.renameSync(copy, path);
-    } catch (error) {
+    } catch (err) {
       unlinkIfThere(copy);
-      throw error;
+      // The end of a mount goes on all the same: the other files want to be kept from their writers too.
+      this.#log.error(
+        { ino, err },
+        'A program goes on writing to a file of a mount that is gone; what it writes may get into what is uploaded',
+      );
+      return;
     }
     this.#log.warn(
       { ino },

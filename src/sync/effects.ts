@@ -8,6 +8,7 @@ import type { ETag } from '../remote/index.js';
 import type { InodeRecord, NodeRecord, Place, StateTransaction } from '../state/index.js';
 import type { Invalidation, Usage } from './api.js';
 import type { ConflictRecord } from './conflict-records.js';
+import type { TakenNames } from './taken-names.js';
 
 export interface Version {
   readonly etag: ETag | undefined;
@@ -18,11 +19,7 @@ export interface Version {
 /** What merging and confirming need to know beside the trees. */
 export interface TreeContext {
   readonly usage: Usage;
-  /**
-   * Files that a program has open for writing and whose name the server's side took away, with that name: what is written
-   * to them goes back there, or beside what is there now. INVARIANT: open for writing.
-   */
-  readonly takenNames: Map<Ino, Place>;
+  readonly takenNames: TakenNames;
   readonly hostName: string;
   /** Owner and modes of nodes that come from the server. */
   readonly owner: {

@@ -35,6 +35,7 @@ import { RateMeter } from './rates.js';
 import { Refresher } from './refresher.js';
 import { placePath, shownPath } from './server-tree.js';
 import { Siblings } from './siblings.js';
+import { TakenNames } from './taken-names.js';
 import { TreeEditor } from './tree-editor.js';
 import { TreeWalk } from './tree-walk.js';
 import { WriteSessions } from './write-sessions.js';
@@ -100,6 +101,7 @@ export class SyncEngine implements Sync, SyncControl {
   readonly #conflicts: Conflicts;
   readonly #cache: CacheControl;
   readonly #courtesy: Courtesy;
+  readonly #takenNames: TakenNames;
   #usage: Usage = NOTHING_IN_USE;
 
   constructor(deps: SyncDeps, options: SyncOptions) {
@@ -116,10 +118,11 @@ export class SyncEngine implements Sync, SyncControl {
       markCopied: (ino) => this.#usage.markCopied(ino),
       isInUse: (ino) => this.#usage.isInUse(ino),
     };
+    this.#takenNames = new TakenNames(state);
     this.#editor = new TreeEditor(state, content, {
       usage,
       hostName: options.hostName,
-      takenNames: new Map(),
+      takenNames: this.#takenNames,
       owner: options.owner,
       nowMs: () => clock.nowMs(),
       nowNs: () => clock.nowNs(),
@@ -205,6 +208,7 @@ export class SyncEngine implements Sync, SyncControl {
   /** Takes up what an earlier run left, and begins to carry changes up. */
   start(options: { readonly powerLoss: boolean } = { powerLoss: false }): void {
     const { log } = this.#deps;
+    this.#takenNames.keepOnly((ino) => this.#usage.hasWritableHandle(ino));
     const interrupted = this.#sessions.recover(options.powerLoss);
     if (interrupted.length > 0) {
       const files = interrupted.map((ino) => shownPath(this.#deps.state, ino) ?? `/(inode ${ino})`);

@@ -230,7 +230,8 @@ export class Merge {
 
   #noteTaken({ ino, kind, local }: NodeRecord): void {
     const { usage, takenNames } = this.#context;
-    if (kind === 'file' && local !== undefined && usage.hasWritableHandle(ino)) takenNames.set(ino, local);
+    if (kind === 'file' && local !== undefined && usage.hasWritableHandle(ino))
+      takenNames.note(this.#tx, ino, local);
   }
 
   /** The name goes, and with it the node, unless it has another name. */

@@ -494,6 +494,18 @@ describe('downward', () => {
         assert.deepEqual(world.engine.conflicts(), []);
       });
 
+      test('is saved under its name also when the daemon was replaced meanwhile', async () => {
+        const { world, fh, save } = await openedWorld();
+        const ino = inoOf(world, '/d/f');
+        world.server.removeDirect(remote('/d/f'));
+        await world.engine.refresh(inoOf(world, '/d'));
+        const handle = { kind: 'file', fh, ino, writable: true, append: false } as const;
+        const backing = world.vfs.backingOf(fh);
+        world.restart(undefined, undefined, [{ ...handle, unique: undefined, backing }]);
+        await save();
+        assert.deepEqual(world.server.textTree(), { '/d/': null, '/d/f': 'saved!' });
+      });
+
       test('and not written to leaves the name to the other client', async () => {
         const { world, fh } = await openedWorld();
         world.server.writeDirect(remote('/d/f'), 'theirs');

@@ -10,6 +10,7 @@ import { Fetcher } from '../../../src/sync/fetcher.js';
 import { LineMeter } from '../../../src/sync/line-meter.js';
 import type { SeenEntry } from '../../../src/sync/merge.js';
 import { RateMeter } from '../../../src/sync/rates.js';
+import { TakenNames } from '../../../src/sync/taken-names.js';
 import { TreeEditor } from '../../../src/sync/tree-editor.js';
 import { WriteSessions } from '../../../src/sync/write-sessions.js';
 import { FakeRemoteStore } from '../../support/fake-remote.js';
@@ -48,7 +49,7 @@ export class Parts {
     this.editor = new TreeEditor(state, content, {
       usage,
       hostName: 'here',
-      takenNames: new Map(),
+      takenNames: new TakenNames(state),
       owner: { uid: 0, gid: 0, fileMode: 0o644, dirMode: 0o755 },
       nowMs: () => clock.nowMs(),
       nowNs: () => clock.nowNs(),

@@ -9,7 +9,15 @@ import { MemoryContentStore, type MemoryImage } from '../../../src/content/index
 import { joinRemote, REMOTE_ROOT, type RemotePath } from '../../../src/remote/index.js';
 import { type MemoryStateStore, openMemoryState } from '../../../src/state/index.js';
 import { SyncEngine, type SyncOptions } from '../../../src/sync/index.js';
-import { type BackingId, type BackingPort, type Fh, Vfs, VfsError } from '../../../src/vfs/index.js';
+import {
+  type BackingId,
+  type BackingPort,
+  type Fh,
+  type LoggedHandle,
+  NO_HANDLE_LOG,
+  Vfs,
+  VfsError,
+} from '../../../src/vfs/index.js';
 import { type FakeRemoteOptions, FakeRemoteStore } from '../../support/fake-remote.js';
 import { type FaultPlan, FaultyRemoteStore } from '../../support/faulty-remote.js';
 import { ManualClock, quiesce } from '../../support/manual-clock.js';
@@ -25,6 +33,8 @@ export class World {
   readonly #sync: Partial<SyncOptions>;
   /** Whether the kernel reads and writes what it can by itself. */
   readonly #backed: boolean;
+  /** The kernel's: what is registered there outlives the daemon. */
+  readonly #port = fakeBackingPort();
   remote: FaultyRemoteStore;
   state: MemoryStateStore;
   content: MemoryContentStore;
@@ -47,7 +57,7 @@ export class World {
     ({ remote: this.remote, engine: this.engine, vfs: this.vfs } = this.#mount());
   }
 
-  #mount(plan?: FaultPlan) {
+  #mount(plan?: FaultPlan, found: readonly LoggedHandle[] = []) {
     const remote = new FaultyRemoteStore(this.server, plan ?? (() => undefined));
     const engine = new SyncEngine(
       {
@@ -76,20 +86,29 @@ export class World {
       sync: engine,
       clock: this.clock,
       options,
+      handleLog: { ...NO_HANDLE_LOG, found, lastFh: Math.max(0, ...found.map(({ fh }) => fh)) },
     });
-    if (this.#backed) vfs.kernel = { backing: fakeBackingPort(), keepsSizes: false };
+    if (found.length > 0) vfs.adopt();
+    if (this.#backed) vfs.kernel = { backing: this.#port, keepsSizes: false };
     engine.start();
     return { remote, engine, vfs };
   }
 
-  /** SIGKILL and a new daemon on what was committed; `image`: what it finds on the disk. Requests under way may still take effect on the server. */
-  restart(plan?: FaultPlan, image: MemoryImage = this.content.image()): void {
+  /**
+   * SIGKILL and a new daemon on what was committed; `image`: what it finds on the disk, `found`: the open files that it takes
+   * over. Requests under way may still take effect on the server.
+   */
+  restart(
+    plan?: FaultPlan,
+    image: MemoryImage = this.content.image(),
+    found: readonly LoggedHandle[] = [],
+  ): void {
     const snapshot = this.state.snapshot();
     this.remote.setPlan(() => ({ kind: 'before', code: 'aborted' }));
     void this.engine.close();
     this.state = openMemoryState({ from: snapshot });
     this.content = new MemoryContentStore({ image });
-    ({ remote: this.remote, engine: this.engine, vfs: this.vfs } = this.#mount(plan));
+    ({ remote: this.remote, engine: this.engine, vfs: this.vfs } = this.#mount(plan, found));
   }
 
   check(): void {
