@@ -1,5 +1,4 @@
 export { type SerializedError, serializeError } from './error-serializer.js';
-export { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from './log-levels.js';
 export { createLogger, type Logger, type LogOptions, subsystemLogger } from './logger.js';
 export {
   BUCKETS_SECONDS,

@@ -5,8 +5,8 @@
 
 import { isatty } from 'node:tty';
 import { destination, type Logger, type LoggerOptions, pino } from 'pino';
+import type { LogFormat, LogLevel } from '../base/index.js';
 import { serializeError } from './error-serializer.js';
-import type { LogFormat, LogLevel } from './log-levels.js';
 
 export type { Logger } from 'pino';
 

@@ -21,8 +21,14 @@ const STARTED = [
   'src/webdav/body-thread-worker.ts',
 ];
 
-/** Native parts, which are found beside their own JavaScript; and the demo's server, which nobody else loads. */
-const LEFT_ALONE = ['koffi', 'lmdb', 'msgpackr', 'fuse-native', 'nephele', '@nephele/*'];
+const LEFT_ALONE = [
+  // With native parts, which are found beside their own JavaScript.
+  ...['koffi', 'lmdb', 'msgpackr', 'fuse-native'],
+  // Of the demo's server, which nobody else loads.
+  ...['nephele', '@nephele/*'],
+  // Asked for by a part of node-fetch before Node 18, and never after.
+  'web-streams-polyfill',
+];
 
 /** A package that asks where it lies is told of its place in node_modules. */
 const placesOfPackages: Plugin = {
