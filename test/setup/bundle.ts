@@ -58,6 +58,30 @@ const clientOfUndici: Plugin = {
   },
 };
 
+/** It makes regular expressions of all emoji when it is loaded, 35 ms in which most commands measure nothing. */
+const lateStringWidth: Plugin = {
+  name: 'late-string-width',
+  setup({ onLoad, onResolve }) {
+    const whole = '?whole';
+    onResolve({ filter: /^\.\/index\.js\?whole$/ }, ({ resolveDir }) => ({
+      path: join(resolveDir, 'index.js'),
+      suffix: whole,
+    }));
+    onLoad({ filter: /\/node_modules\/string-width\/index\.js$/ }, ({ path, suffix }) => {
+      // Version 4, which cli-progress has, is CommonJS and light.
+      if (suffix === whole || !readFileSync(path, 'utf8').includes('export default')) return undefined;
+      return {
+        contents: `
+          let measure;
+          export default function stringWidth(text, options) {
+            measure ??= require('./index.js${whole}').default;
+            return measure(text, options);
+          }`,
+      };
+    });
+  },
+};
+
 function optionsFor(entryPoints: Readonly<Record<string, string>>): BuildOptions & { metafile: true } {
   return {
     absWorkingDir: PROJECT,
@@ -69,7 +93,7 @@ function optionsFor(entryPoints: Readonly<Record<string, string>>): BuildOptions
     platform: 'node',
     target: 'node20.19',
     external: LEFT_ALONE,
-    plugins: [placesOfPackages, clientOfUndici],
+    plugins: [placesOfPackages, clientOfUndici, lateStringWidth],
     // For packages that are CommonJS and ask for Node's own modules.
     banner: {
       js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
