@@ -30,7 +30,7 @@ process.setSourceMapsEnabled(true);
 
 const { existsSync } = require('node:fs');
 const { join } = require('node:path');
-const entry = join(__dirname, '..', 'dist', 'cli', 'main.js');
+const entry = join(__dirname, '..', 'dist', 'program', 'main.js');
 if (!existsSync(entry)) fail('Cannot start: the program is not built. Run: npm ci');
 
 void import(entry).then(({ main }) => main(process.argv.slice(2)));

@@ -4,7 +4,7 @@
  */
 
 import { rootCertificates } from 'node:tls';
-import { Agent, request } from 'undici';
+import { Agent } from 'undici';
 import { type Clock, isLoopbackHost, isTlsCode, systemErrorCode } from '../base/index.js';
 
 export type HttpsFault =
@@ -59,7 +59,7 @@ const MAX_BODY_BYTES = 1024 * 1024;
 /** Any status is an answer, a redirect too: whoever asks decides. Rejects with {@link HttpsError}. */
 export async function askHttps(asked: HttpsRequest, options: HttpsOptions): Promise<HttpsAnswer> {
   const { ca, clock, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-  const { protocol, host, hostname } = new URL(asked.url);
+  const { protocol, host, hostname, origin, pathname, search } = new URL(asked.url);
   if (protocol !== 'https:' && !(protocol === 'http:' && isLoopbackHost(hostname))) {
     throw new HttpsError('plain-http', host);
   }
@@ -78,8 +78,9 @@ export async function askHttps(asked: HttpsRequest, options: HttpsOptions): Prom
   const timer = clock.after(timeoutMs, () => deadline.abort());
   const signals = asked.signal === undefined ? [deadline.signal] : [deadline.signal, asked.signal];
   try {
-    const response = await request(asked.url, {
-      dispatcher: agent,
+    const response = await agent.request({
+      origin,
+      path: `${pathname}${search}`,
       method: asked.method as 'GET',
       headers: { ...asked.headers },
       signal: AbortSignal.any(signals),

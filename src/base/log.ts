@@ -1,4 +1,10 @@
-/** The log as the layers see it; pino's logger is one. */
+/** The log as the layers see it, of which pino's logger is one, and the words of its options. */
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export const LOG_FORMATS = ['auto', 'pretty', 'json'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
 
 export interface Log {
   debug(fields: object, message: string): void;

@@ -1,9 +1,8 @@
-/** The command line: yargs over the table of commands and the option table. Each command's work is in a file of its own. */
+/** The command line from its first word to the exit code. Each command's work is in a file of its own. */
 
-import yargs, { type Argv } from 'yargs';
 import { productVersion, quote, UserError } from '../base/index.js';
 import { nearest } from '../config/index.js';
-import { declare, ENVIRONMENT_HINT, execute, patternOf } from './command.js';
+import { execute } from './command.js';
 import { COMMANDS, commandNamed } from './command-table.js';
 import { COMPLETION_OPTION, completionsOf } from './completion.js';
 import { EXIT_CODES } from './exit-codes.js';
@@ -41,44 +40,13 @@ async function run(args: readonly string[]): Promise<number> {
     return EXIT_CODES.ok.code;
   }
   requireCommand(first);
-  let exitCode: number = EXIT_CODES.ok.code;
-  const finishWith = (code: number) => {
-    exitCode = code;
-  };
-  await commandLine(finishWith).parseAsync([...args]);
-  return exitCode;
-}
-
-function commandLine(finishWith: (code: number) => void): Argv {
-  const line = yargs([])
-    .scriptName('infinimount')
-    .locale('en')
-    .completion('completion', 'Print a script for bash or zsh that completes commands and options')
-    .parserConfiguration({
-      // Values stay the text that was typed: the option table parses them, wherever they come from.
-      'parse-numbers': false,
-      'parse-positional-numbers': false,
-      'camel-case-expansion': false,
-      'dot-notation': false,
-      'duplicate-arguments-array': false,
-    })
-    .alias('help', 'h')
-    .version(productVersion())
-    .epilogue(ENVIRONMENT_HINT)
-    .wrap(helpWidth())
-    .exitProcess(false)
-    .fail((message, error) => {
-      throw error ?? new UserError('usage', message.replaceAll(/\s+/g, ' '), 'See: infinimount --help');
-    });
-  for (const command of COMMANDS) {
-    line.command(
-      patternOf(command),
-      command.summary,
-      (to) => declare(command, to),
-      async (parsed) => finishWith(await execute(command, parsed)),
-    );
+  if (first === VERSION_WORD && args.length === 1) {
+    say(productVersion());
+    return EXIT_CODES.ok.code;
   }
-  return line;
+  const { parse } = await import('./parser.js');
+  const chosen = await parse(args, helpWidth());
+  return chosen === undefined ? EXIT_CODES.ok.code : await execute(chosen.command, chosen.words);
 }
 
 function helpWidth(): number {
@@ -91,7 +59,8 @@ const HELP_WORDS = ['help', '--help', '-h'];
 const CONTROL_TOPIC = 'control';
 
 /** Words that stand without a row in the table. */
-const BARE_WORDS = ['completion', '--version'];
+const VERSION_WORD = '--version';
+const BARE_WORDS = ['completion', VERSION_WORD];
 
 /** Says what is wrong with the first word, before yargs takes an unknown one for a command without work. */
 function requireCommand(first: string | undefined): void {

@@ -7,7 +7,6 @@ import { Live } from './live.js';
 import { complain } from './output.js';
 import { type ControlPlaces, runningMounts } from './running-mounts.js';
 import { statusLines, statusTable } from './show/status.js';
-import { runWatch } from './watch-command.js';
 
 export interface StatusCommand {
   readonly mount: string | undefined;
@@ -31,7 +30,10 @@ export async function runStatus(command: StatusCommand, places: ControlPlaces): 
     }
   }
   const live = new Live(await chooseMount(command.mount, 'status', places), json);
-  if (command.watch) return await runWatch(live, { verbose });
+  if (command.watch) {
+    const { runWatch } = await import('./watch-command.js');
+    return await runWatch(live, { verbose });
+  }
   const { status } = live.mount;
   live.tell(status, () => statusLines(status, { nowMs: Date.now(), screen: live.screen, verbose }));
   return EXIT_CODES.ok.code;

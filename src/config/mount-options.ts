@@ -4,8 +4,7 @@
  */
 
 import { resolve } from 'node:path';
-import { quote, type Secret, UserError } from '../base/index.js';
-import type { LogFormat, LogLevel } from '../observe/index.js';
+import { type LogFormat, type LogLevel, quote, type Secret, UserError } from '../base/index.js';
 import {
   type Driver,
   type KernelIo,

@@ -3,7 +3,7 @@
  * keys of the configuration file, `--help`, the shell completion and the README's table.
  */
 
-import { LOG_FORMATS, LOG_LEVELS } from '../observe/index.js';
+import { LOG_FORMATS, LOG_LEVELS } from '../base/index.js';
 import {
   bytes,
   choice,

@@ -1,6 +1,5 @@
 /** Where secrets are read from: files, commands, systemd credentials. Their texts appear in no message. */
 
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { quote, Secret, systemErrorCode, UserError, type UserErrorCode } from '../base/index.js';
 import { readPrivateFile } from './private-file.js';
@@ -63,8 +62,9 @@ type CommandEnd =
   | { readonly kind: 'not-started'; readonly reason: string };
 
 /** What it writes to stderr goes to ours: a password manager's question or complaint. */
-function capture(command: string, limitMs: number): Promise<{ output: string; end: CommandEnd }> {
-  return new Promise((resolve) => {
+async function capture(command: string, limitMs: number): Promise<{ output: string; end: CommandEnd }> {
+  const { spawn } = await import('node:child_process');
+  return await new Promise((resolve) => {
     const child = spawn('/bin/sh', ['-c', command], { stdio: ['ignore', 'pipe', 'inherit'] });
     const chunks: Buffer[] = [];
     let bytes = 0;

@@ -1,7 +1,7 @@
 /** What the routes of the control socket do: each asks the part of the daemon that knows, in that part's own words. */
 
 import { statfs } from 'node:fs/promises';
-import { type Clock, UserError } from '../base/index.js';
+import { type Clock, LOG_LEVELS, type LogLevel, UserError } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
 import type {
   CallContext,
@@ -15,7 +15,7 @@ import type {
   Status,
   UnmountRequest,
 } from '../control/index.js';
-import { LOG_LEVELS, type Logger, type LogLevel, type Metrics } from '../observe/index.js';
+import type { Logger, Metrics } from '../observe/index.js';
 import type { Quota } from '../remote/index.js';
 import type { PinInfo, SyncControl } from '../sync/index.js';
 import type { CredentialStatus } from './live-auth.js';

@@ -1,14 +1,5 @@
 export { type SerializedError, serializeError } from './error-serializer.js';
-export {
-  createLogger,
-  LOG_FORMATS,
-  LOG_LEVELS,
-  type LogFormat,
-  type Logger,
-  type LogLevel,
-  type LogOptions,
-  subsystemLogger,
-} from './logger.js';
+export { createLogger, type Logger, type LogOptions, subsystemLogger } from './logger.js';
 export {
   BUCKETS_SECONDS,
   type HistogramSample,

@@ -5,15 +5,10 @@
 
 import { isatty } from 'node:tty';
 import { destination, type Logger, type LoggerOptions, pino } from 'pino';
+import type { LogFormat, LogLevel } from '../base/index.js';
 import { serializeError } from './error-serializer.js';
 
 export type { Logger } from 'pino';
-
-export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
-
-export const LOG_FORMATS = ['auto', 'pretty', 'json'] as const;
-export type LogFormat = (typeof LOG_FORMATS)[number];
 
 export interface LogOptions {
   readonly level: LogLevel;

@@ -59,12 +59,12 @@ export async function statOnce(
 ): Promise<RemoteEntry> {
   const subject = subjectOf('look up', path);
   const reply = await ask(context, subject, { depth: '0', signal, collection: directory });
+  let entry: RemoteEntry | undefined;
+  // To the end: an answer that is left early takes its connection along.
   for await (const responses of readResponses(subject, reply)) {
-    for (const response of responses) {
-      const entry = selfEntry(context, subject, response);
-      if (entry !== undefined) return entry;
-    }
+    for (const response of responses) entry ??= selfEntry(context, subject, response);
   }
+  if (entry !== undefined) return entry;
   throw makeError(subject, { code: 'protocol', found: 'the answer does not speak of it', status: 207 });
 }
 
@@ -73,14 +73,15 @@ export function quota(context: DavContext, { signal }: RequestOptions = {}): Pro
   const subject = subjectOf('ask for the space of', REMOTE_ROOT);
   return withRetries(context.retry, signal, async () => {
     const reply = await ask(context, subject, { depth: '0', signal, properties: QUOTA_PROPERTIES });
+    let quota: Quota | undefined;
     for await (const responses of readResponses(subject, reply)) {
       for (const { properties } of responses) {
         const available = parseLength(properties.get('quota-available-bytes'));
         const used = parseLength(properties.get('quota-used-bytes'));
-        if (available !== undefined && used !== undefined) return { available, used };
+        if (available !== undefined && used !== undefined) quota ??= { available, used };
       }
     }
-    return undefined;
+    return quota;
   });
 }
 

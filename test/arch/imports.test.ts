@@ -12,7 +12,7 @@ const SRC = resolve(dirname(fileURLToPath(import.meta.url)), '../../src');
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   base: [],
   observe: ['base'],
-  config: ['base', 'observe'],
+  config: ['base'],
   fuse: ['base', 'observe'],
   libfuse: ['base', 'observe', 'fuse'],
   remote: ['base'],

@@ -125,7 +125,7 @@ describe('secrets', { skip: SKIP_CLOUD, timeout: 300_000 }, () => {
     using home = new Home();
     assert.equal((await home.login(cloud, byKey(home, cloud))).code, 0);
     const program = INFINIMOUNT[1] ?? '';
-    const module = pathToFileURL(join(dirname(program), '../dist/config/index.js')).href;
+    const module = pathToFileURL(join(dirname(program), '../dist/program/config.js')).href;
     const script = `
       const { resolveMount } = await import(${JSON.stringify(module)});
       const request = { profile: 'cloud', directory: '/x', configFile: process.argv[1], flags: {} };

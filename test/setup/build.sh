@@ -8,6 +8,6 @@ installed=node_modules/.package-lock.json
 if [ ! -e "$installed" ] || [ package-lock.json -nt "$installed" ]; then
   # The package's own `prepare` compiles.
   FUSE_NATIVE=1 npm ci --no-audit --no-fund
-elif [ ! -e dist/cli/main.js ] || [ -n "$(find src tsconfig.json -newer dist/cli/main.js -print -quit)" ]; then
+elif [ ! -e dist/program/main.js ] || [ -n "$(find src tsconfig.json package-lock.json test/setup/*.ts -newer dist/program/main.js -print -quit)" ]; then
   npm run --silent build
 fi
