@@ -3,7 +3,7 @@
  * response element at a time. It goes by namespace, never by prefix, and skips what it does not know.
  */
 
-import { SaxesParser, type SaxesTagNS } from 'saxes';
+import { XmlError, XmlReader } from './xml-reader.js';
 
 /** Properties in the namespace `DAV:` that came with a 2xx status, by local name. */
 export type DavProperties = ReadonlyMap<string, string>;
@@ -41,25 +41,17 @@ interface PropstatDraft {
 }
 
 export class MultistatusReader {
-  readonly #parser = new SaxesParser({ xmlns: true, position: false });
+  readonly #xml = new XmlReader({
+    opened: (uri, local) => this.#onOpen(uri === DAV ? local : ''),
+    text: (text) => this.#onText(text),
+    closed: () => this.#onClose(),
+  });
   readonly #decoder = new TextDecoder('utf-8');
   /** Local names of the open elements; an element of another namespace is an empty string. */
   readonly #open: string[] = [];
   #ready: DavResponse[] = [];
   #draft: Draft | undefined;
   #text = '';
-  #sawRoot = false;
-  #fault: MultistatusError | undefined;
-
-  constructor() {
-    this.#parser.on('opentag', (tag) => this.#onOpen(tag));
-    this.#parser.on('closetag', () => this.#onClose());
-    this.#parser.on('text', (text) => this.#onText(text));
-    this.#parser.on('cdata', (text) => this.#onText(text));
-    this.#parser.on('error', (error) => {
-      this.#fault ??= new MultistatusError(error.message);
-    });
-  }
 
   /** Takes the next bytes and gives the responses that they completed. Throws {@link MultistatusError}. */
   write(bytes: Uint8Array): readonly DavResponse[] {
@@ -68,27 +60,26 @@ export class MultistatusReader {
 
   /** To be called at the end of the body: throws {@link MultistatusError} when it ends too early. */
   end(): readonly DavResponse[] {
-    const last = this.#feed(this.#decoder.decode(), true);
-    if (!this.#sawRoot) throw new MultistatusError('no multistatus element');
-    return last;
+    return this.#feed(this.#decoder.decode(), true);
   }
 
   #feed(text: string, isLast: boolean): readonly DavResponse[] {
-    if (text !== '') this.#parser.write(text);
-    if (isLast) this.#parser.close();
-    if (this.#fault !== undefined) throw this.#fault;
+    try {
+      this.#xml.write(text);
+      if (isLast) this.#xml.end();
+    } catch (error) {
+      if (!(error instanceof XmlError)) throw error;
+      throw new MultistatusError(error.message, { cause: error });
+    }
     const ready = this.#ready;
     this.#ready = [];
     return ready;
   }
 
-  #onOpen(tag: SaxesTagNS): void {
-    const name = tag.uri === DAV ? tag.local : '';
+  #onOpen(name: string): void {
     const parent = this.#open.at(-1);
-    if (parent === undefined) {
-      if (name !== 'multistatus') this.#fault ??= new MultistatusError(`the root element is ${tag.name}`);
-      this.#sawRoot = true;
-    }
+    if (parent === undefined && name !== 'multistatus')
+      throw new MultistatusError('the root element is another one');
     this.#open.push(name);
     this.#text = '';
     if (name === 'response' && this.#open.length === 2) {
@@ -108,10 +99,8 @@ export class MultistatusReader {
 
   #onText(text: string): void {
     this.#text += text;
-    if (this.#text.length > MAX_TEXT_CHARS) {
-      this.#fault ??= new MultistatusError(`an element has more than ${MAX_TEXT_CHARS} characters`);
-      this.#text = '';
-    }
+    if (this.#text.length > MAX_TEXT_CHARS)
+      throw new MultistatusError(`an element has more than ${MAX_TEXT_CHARS} characters`);
   }
 
   #onClose(): void {
