@@ -3,8 +3,9 @@
  * elements and text. It checks that elements nest and end, and decodes the entities of XML itself. It takes no document
  * type, since RFC 4918 has no use for what one can declare, and it looks at no attribute but namespace declarations.
  *
- * Whole tags are matched by one regular expression: a listing has a hundred thousand of them, and a parser that goes
- * character by character is slow until it is compiled, which is most of the time that listing a directory takes.
+ * A listing has a hundred thousand tags, of which a dozen differ. Each of them is matched as a whole, by one regular
+ * expression when it first comes: a parser that goes character by character is slow until it is compiled, which is most
+ * of the time that listing a directory takes.
  */
 
 export interface XmlEvents {
@@ -34,8 +35,9 @@ const XML_URI = 'http://www.w3.org/XML/1998/namespace';
 const LAST_CODE_POINT = 0x10_ffff;
 const SLASH = 0x2f;
 
-/** Different start tags without attributes: those of a listing are a dozen. */
-const MAX_PLAIN_TAGS = 256;
+/** Different start tags that are remembered, and how long each may be: those of a listing are a dozen. */
+const MAX_KNOWN_TAGS = 256;
+const MAX_KNOWN_TAG_CHARS = 256;
 /** A tag, comment or reference that is not whole yet. */
 const MAX_PENDING_CHARS = 64 * 1024;
 
@@ -45,6 +47,12 @@ const SECTIONS = [
   { start: '<![CDATA[', end: ']]>', isText: true },
   { start: '<?', end: '?>', isText: false },
 ] as const;
+
+interface StartTag {
+  readonly name: string;
+  readonly attributes: string;
+  readonly isEmpty: boolean;
+}
 
 /** Namespaces by prefix; the default one has an empty prefix. */
 type Scope = ReadonlyMap<string, string>;
@@ -59,8 +67,10 @@ export class XmlReader {
   /** The open elements: names as written, and what is declared in each. */
   readonly #names: string[] = [];
   readonly #scopes: Scope[] = [];
-  /** Start tags without attributes that were seen, by what is between their brackets. */
-  readonly #plainTags = new Map<string, { readonly name: string; readonly isEmpty: boolean }>();
+  /** Start tags that were read, by what is between their brackets. */
+  readonly #known = new Map<string, StartTag>();
+  /** What was declared last: siblings declare the same. */
+  #declared: { readonly outer: Scope; readonly attributes: string; readonly scope: Scope } | undefined;
   /** What was not whole when the text ended. */
   #pending = '';
   #sawRoot = false;
@@ -100,8 +110,8 @@ export class XmlReader {
     if (end === -1) return at;
     const written = all.slice(at + 1, end);
     // Nearly every tag is one of these two, and needs no expression then.
-    const plain = this.#plainTags.get(written);
-    if (plain !== undefined) return this.#start(plain.name, '', plain.isEmpty, end + 1);
+    const known = this.#known.get(written);
+    if (known !== undefined) return this.#start(known, end + 1);
     if (written.charCodeAt(0) === SLASH && written.slice(1) === this.#names.at(-1))
       return this.#close(written.slice(1), end + 1);
     TAG.lastIndex = at;
@@ -112,13 +122,14 @@ export class XmlReader {
       if (attributes !== '' || emptySlash !== '') throw new XmlError(`the end tag of ${name} is broken`);
       return this.#close(name, TAG.lastIndex);
     }
-    const isEmpty = emptySlash === '/';
-    if (attributes === '' && this.#plainTags.size < MAX_PLAIN_TAGS)
-      this.#plainTags.set(written, { name, isEmpty });
-    return this.#start(name, attributes, isEmpty, TAG.lastIndex);
+    const start: StartTag = { name, attributes, isEmpty: emptySlash === '/' };
+    const isWhole = TAG.lastIndex === end + 1;
+    if (isWhole && written.length <= MAX_KNOWN_TAG_CHARS && this.#known.size < MAX_KNOWN_TAGS)
+      this.#known.set(written, start);
+    return this.#start(start, TAG.lastIndex);
   }
 
-  #start(name: string, attributes: string, isEmpty: boolean, end: number): number {
+  #start({ name, attributes, isEmpty }: StartTag, end: number): number {
     this.#open(name, attributes);
     return isEmpty ? this.#close(name, end) : end;
   }
@@ -146,13 +157,21 @@ export class XmlReader {
       this.#sawRoot = true;
     }
     const outer = this.#scopes.at(-1) ?? OUTERMOST;
-    const scope = attributes.includes('xmlns') ? declared(outer, attributes) : outer;
+    const scope = attributes.includes('xmlns') ? this.#scopeIn(outer, attributes) : outer;
     this.#names.push(name);
     this.#scopes.push(scope);
     const colon = name.indexOf(':');
     const uri = scope.get(colon === -1 ? '' : name.slice(0, colon));
     if (uri === undefined) throw new XmlError(`the prefix of ${name} stands for nothing`);
     this.#events.opened(uri, colon === -1 ? name : name.slice(colon + 1));
+  }
+
+  #scopeIn(outer: Scope, attributes: string): Scope {
+    const last = this.#declared;
+    if (last?.outer === outer && last.attributes === attributes) return last.scope;
+    const scope = declared(outer, attributes);
+    this.#declared = { outer, attributes, scope };
+    return scope;
   }
 
   #close(name: string, end: number): number {

@@ -63,6 +63,11 @@ describe('XmlReader', () => {
     ['prefixes and a default namespace', '<a:b xmlns:a="urn:a"><c xmlns="urn:c"><d/><a:e/></c><f/></a:b>'],
     ['a prefix with another meaning inside', '<p:a xmlns:p="1"><p:b xmlns:p="2"><p:c/></p:b><p:d/></p:a>'],
     ['a default namespace taken back', '<a xmlns="1"><b xmlns=""/></a>'],
+    [
+      'declarations that come again elsewhere',
+      '<a><b xmlns="1"/><c xmlns="2"><b xmlns="1"/><b xmlns:x="1"/></c></a>',
+    ],
+    ['tags that come again with a longer end', `<a><b c=">"/><b c=">d"></b><b c=">"/><b c='>"/>'/></a>`],
     ['attributes of both quotes', `<a x="1'" y='2"' z = "&lt;>"><b\n xmlns:q='u&amp;v' q:r="" /></a >`],
     ['a declaration in the text of an attribute', `<a x=" xmlns='u'"><b/></a>`],
     ['entities', '<a>&lt;&gt;&amp;&quot;&apos;&#65;&#x1F389;&amp;amp;</a>'],
