@@ -1,7 +1,6 @@
 /** Paths on the server as the layers above HTTP name them: decoded, absolute, without a trailing slash. */
 
-import type { Branded } from '../base/index.js';
-import { type Name, toName } from '../base/index.js';
+import type { Branded, Name } from '../base/index.js';
 
 /** `/` for the root of the mount, else `/name/name`; each segment a checked {@link Name}; no trailing slash. */
 export type RemotePath = Branded<string, 'RemotePath'>;
@@ -24,17 +23,6 @@ export function parentOfRemote(path: RemotePath): RemotePath {
 /** The last segment of `path`, or undefined for the root. */
 export function nameOfRemote(path: RemotePath): Name | undefined {
   return path === '/' ? undefined : (path.slice(path.lastIndexOf('/') + 1) as Name);
-}
-
-/** Makes a {@link RemotePath} of decoded segments, or undefined when one of them is not a name. */
-export function toRemotePath(segments: readonly string[]): RemotePath | undefined {
-  let path = REMOTE_ROOT;
-  for (const segment of segments) {
-    const name = toName(segment);
-    if (name === undefined) return undefined;
-    path = joinRemote(path, name);
-  }
-  return path;
 }
 
 /** Whether `path` is `ancestor` or lies below it. */

@@ -10,13 +10,16 @@ import { StateError } from './errors.js';
 import type {
   Attempt,
   Base,
-  ContentKind,
   CopySource,
+  DirRecord,
+  FileRecord,
   InodeFields,
+  InodeRecord,
   NameEntry,
   NodeRecord,
   Place,
   Remote,
+  SymlinkRecord,
 } from './records.js';
 
 /** A bigint is an int64 and comes back as a bigint, a number never is one; buffers are copied out of the database's memory. */
@@ -158,46 +161,70 @@ function nodeOf(ino: Ino, row: NodeRow): NodeRecord {
   const base = row[2] === null ? undefined : baseOf(row[2], local);
   const remote = row[3] === null ? undefined : remoteOf(row[3]);
   switch (row[0]) {
+    // Written out, since whoever reads a directory needs thousands, and in the order of merge.ts: records of one shape
+    // are read fastest.
     case 0: {
-      const [, , , , mode, uid, gid, atime, mtime, ctime, xattrs, size, gen, flags, attempt, aliases, copy] =
-        row;
-      const content: ContentKind = (flags & FLAG_STAGED) !== 0 ? 'staged' : 'clean';
-      return {
-        kind: 'file',
+      const flags = row[13];
+      const file: FileRecord = {
         ino,
         local,
         base,
         remote,
-        ...inodeOf([mode, uid, gid, atime, mtime, ctime, xattrs]),
-        size,
-        gen,
-        content,
+        uid: row[5],
+        gid: row[6],
+        atime: row[7],
+        mtime: row[8],
+        ctime: row[9],
+        kind: 'file',
+        mode: row[4],
+        size: row[11],
+        gen: row[12],
+        content: (flags & FLAG_STAGED) !== 0 ? 'staged' : 'clean',
         writing: (flags & FLAG_WRITING) !== 0,
         interrupted: (flags & FLAG_INTERRUPTED) !== 0,
-        attempt: attemptOf(attempt),
-        aliases: aliases as readonly Ino[],
-        ...(copy === undefined ? {} : { copyOf: copyOf(copy) }),
+        attempt: attemptOf(row[14]),
+        aliases: row[15] as readonly Ino[],
       };
+      const xattrs = row[10];
+      const copy = row[16];
+      if (xattrs === null && copy === undefined) return file;
+      return { ...withXattrs(file, xattrs), ...(copy === undefined ? {} : { copyOf: copyOf(copy) }) };
     }
     case 1: {
-      const [, , , , mode, uid, gid, atime, mtime, ctime, xattrs, listedAtMs] = row;
-      const inode = inodeOf([mode, uid, gid, atime, mtime, ctime, xattrs]);
-      return { kind: 'dir', ino, local, base, remote, ...inode, listedAtMs: listedAtMs ?? undefined };
-    }
-    case 2: {
-      const [, , , , mode, uid, gid, atime, mtime, ctime, xattrs, target, gen, attempt] = row;
-      const inode = inodeOf([mode, uid, gid, atime, mtime, ctime, xattrs]);
-      return {
-        kind: 'symlink',
+      const dir: DirRecord = {
         ino,
         local,
         base,
         remote,
-        ...inode,
-        target,
-        gen,
-        attempt: attemptOf(attempt),
+        uid: row[5],
+        gid: row[6],
+        atime: row[7],
+        mtime: row[8],
+        ctime: row[9],
+        kind: 'dir',
+        mode: row[4],
+        listedAtMs: row[11] ?? undefined,
       };
+      return withXattrs(dir, row[10]);
+    }
+    case 2: {
+      const link: SymlinkRecord = {
+        ino,
+        local,
+        base,
+        remote,
+        uid: row[5],
+        gid: row[6],
+        atime: row[7],
+        mtime: row[8],
+        ctime: row[9],
+        kind: 'symlink',
+        mode: row[4],
+        target: row[11],
+        gen: row[12],
+        attempt: attemptOf(row[13]),
+      };
+      return withXattrs(link, row[10]);
     }
     case 3: {
       const [, , , , target, attempt] = row;
@@ -212,8 +239,8 @@ function placeRow(place: Place): PlaceRow {
   return [place.parent, place.name];
 }
 
-function placeOf([parent, name]: PlaceRow): Place {
-  return { parent: parent as Ino, name: name as Name };
+function placeOf(row: PlaceRow): Place {
+  return { parent: row[0] as Ino, name: row[1] as Name };
 }
 
 function baseRow(base: Base, local: Place | undefined): BaseRow {
@@ -227,16 +254,15 @@ function baseOf([row, etag, size, mtimeMs, gen, sha256]: BaseRow, local: Place |
   const place = row === null ? local : placeOf(row);
   if (place === undefined)
     throw new StateError('damaged', 'A record has a base without a place; nothing was deleted');
-  const { parent, name } = place;
-  return {
-    parent,
-    name,
+  const base: Base = {
     etag: (etag ?? undefined) as ETag | undefined,
     size,
     mtimeMs: mtimeMs ?? undefined,
+    parent: place.parent,
+    name: place.name,
     gen,
-    ...(sha256 === undefined ? {} : { sha256: Buffer.from(sha256).toString('hex') }),
   };
+  return sha256 === undefined ? base : { ...base, sha256: Buffer.from(sha256).toString('hex') };
 }
 
 function remoteRow(remote: Remote): RemoteRow {
@@ -278,7 +304,6 @@ function inodeRow({ mode, uid, gid, atime, mtime, ctime, xattrs }: InodeFields):
   return [mode, uid, gid, atime, mtime, ctime, xattrs === undefined ? null : Object.entries(xattrs)];
 }
 
-function inodeOf([mode, uid, gid, atime, mtime, ctime, xattrs]: InodeRow): InodeFields {
-  const fields = { mode, uid, gid, atime, mtime, ctime };
-  return xattrs === null ? fields : { ...fields, xattrs: Object.fromEntries(xattrs) };
+function withXattrs<T extends InodeRecord>(record: T, xattrs: InodeRow[6]): T {
+  return xattrs === null ? record : { ...record, xattrs: Object.fromEntries(xattrs) };
 }

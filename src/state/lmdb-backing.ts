@@ -10,13 +10,14 @@ import * as fs from 'node:fs';
 import { LRUCache } from 'lru-cache';
 import type { Clock, Ino, Log, Name, Timer } from '../base/index.js';
 import type { Backing, Changes } from './backing.js';
-import { decodeEntry, decodeNode, pack, unpack } from './codec.js';
+import { decodeNode, pack, unpack } from './codec.js';
 import { StateError } from './errors.js';
 import { Journal, readJournal } from './journal.js';
 import { checkVersion, migrate, type Schema } from './migrations.js';
 import { mergeSlots, type NameSlot } from './name-table.js';
 import { type ChangeRows, changeRows, Overlay, type WriteOne } from './overlay.js';
 import type { NameEntry, NodeRecord } from './records.js';
+import { StoredNames } from './stored-names.js';
 import { databaseError, Environment, FIRST_INO, FIRST_META, keyBehind, type Table } from './tables.js';
 
 /** The last record of the journal that the database has. */
@@ -55,11 +56,10 @@ export class LmdbBacking implements Backing {
   readonly #log: Log;
   readonly #environment: Environment;
   readonly #journal: Journal;
+  readonly #storedNames: StoredNames;
   // State
   readonly #cache = new LRUCache<Ino, NodeRecord>({ max: CACHED_RECORDS });
   readonly #metaValues = new Map<string, unknown>();
-  /** The name that was asked for last: whoever makes it asks for it four times, and LMDB is slow to say no. */
-  #lastName: { readonly parent: Ino; readonly name: Name; readonly entry: NameEntry | undefined } | undefined;
   #active = new Overlay();
   /** INVARIANT: whatever is neither in `#active` nor in `#batch` is in the database. */
   #batch: Batch | undefined;
@@ -74,6 +74,7 @@ export class LmdbBacking implements Backing {
     this.#clock = clock;
     this.#log = log;
     this.#environment = new Environment(dir);
+    this.#storedNames = new StoredNames(this.#environment.tables.names);
     try {
       this.#journal = this.#recover(schema);
       for (const { key, value } of this.#environment.tables.meta.getRange({ start: FIRST_META })) {
@@ -114,15 +115,14 @@ export class LmdbBacking implements Backing {
   }
 
   name(parent: Ino, name: Name): NameEntry | undefined {
-    const last = this.#lastName;
-    if (last?.parent === parent && last.name === name) return last.entry;
-    const entry = this.#name(parent, name);
-    this.#lastName = { parent, name, entry };
-    return entry;
+    if (this.#active.names.has(parent, name)) return this.#active.names.get(parent, name);
+    const older = this.#batch?.overlay.names;
+    if (older?.has(parent, name)) return older.get(parent, name);
+    return this.#storedNames.get(parent, name);
   }
 
   names(parent: Ino, after: Name | undefined, limit: number): readonly NameSlot[] {
-    const stored = (from: Name | undefined, count: number) => this.#storedNames(parent, from, count);
+    const stored = (from: Name | undefined, count: number) => this.#storedNames.range(parent, from, count);
     const active = (from: Name | undefined, count: number) => this.#active.names.range(parent, from, count);
     const older = this.#batch?.overlay.names;
     if (older === undefined) return mergeSlots(active, stored, after, limit);
@@ -143,7 +143,6 @@ export class LmdbBacking implements Backing {
       throw new StateError('disk', `Cannot write to the journal in "${this.#dir}"`, { cause });
     }
     this.#active.apply(rows);
-    this.#lastName = undefined;
     for (const [ino, record] of changes.nodes) {
       if (record === undefined) this.#cache.delete(ino);
       else this.#cache.set(ino, record);
@@ -230,30 +229,12 @@ export class LmdbBacking implements Backing {
     return new Journal(this.#dir, journal.nextSegment, journal.lastSequence + 1);
   }
 
-  #name(parent: Ino, name: Name): NameEntry | undefined {
-    if (this.#active.names.has(parent, name)) return this.#active.names.get(parent, name);
-    const older = this.#batch?.overlay.names;
-    if (older?.has(parent, name)) return older.get(parent, name);
-    const bytes = this.#environment.tables.names.get([parent, name]);
-    return bytes === undefined ? undefined : decodeEntry(parent, name, bytes);
-  }
-
   #nodeBytes(ino: Ino): Uint8Array | undefined {
     for (const overlay of [this.#active, this.#batch?.overlay]) {
       const bytes = overlay?.nodes.get(ino);
       if (bytes !== undefined) return bytes ?? undefined;
     }
     return this.#environment.tables.nodes.get(ino);
-  }
-
-  #storedNames(parent: Ino, after: Name | undefined, limit: number): NameSlot[] {
-    const slots: NameSlot[] = [];
-    const range = { start: keyBehind(parent, after), end: keyBehind((parent + 1) as Ino, undefined), limit };
-    for (const { key, value } of this.#environment.tables.names.getRange(range)) {
-      const name = key[1] as Name;
-      slots.push({ name, entry: decodeEntry(parent, name, value) });
-    }
-    return slots;
   }
 
   #schedule(): void {
@@ -320,6 +301,7 @@ export class LmdbBacking implements Backing {
     await settled(writes);
     await this.#environment.flushed();
     this.#batch = undefined;
+    this.#storedNames.forget();
     await this.#journal.drop(segment);
   }
 }

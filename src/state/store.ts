@@ -14,8 +14,9 @@ export interface StateView {
   /**
    * Entries of a directory in both trees in a stable order (by name, in code points; see `compareNames`), from `after`
    * (exclusive) on. Changes made between two steps are seen: each step yields the next name of that moment.
+   * `expected`: how many the caller most likely takes.
    */
-  entries(parent: Ino, after?: Name): Iterable<NameEntry>;
+  entries(parent: Ino, after?: Name, expected?: number): Iterable<NameEntry>;
   /** Whether the directory has any local child, or any base child. */
   hasLocalChildren(parent: Ino): boolean;
   hasBaseChildren(parent: Ino): boolean;

@@ -28,6 +28,8 @@ export class Transaction extends TreeView implements StateTransaction {
   readonly #backing: Backing;
   readonly #dirtySet: DirtySet;
   readonly #allocator: InoAllocator;
+  /** Numbers from this one on are given out in this transaction, so that nothing is committed of them. */
+  readonly #firstNew: number;
   readonly #nodes = new Map<Ino, NodeRecord | undefined>();
   readonly #names = new NameTable();
   /** Nodes that another one was put in the place of: an exchange moves them on, anything else is an error. */
@@ -45,11 +47,12 @@ export class Transaction extends TreeView implements StateTransaction {
     this.#backing = backing;
     this.#dirtySet = dirtySet;
     this.#allocator = allocator;
+    this.#firstNew = allocator.next;
     this.#origins = origins;
   }
 
   get(ino: Ino): NodeRecord | undefined {
-    return this.#nodes.has(ino) ? this.#nodes.get(ino) : this.#backing.node(ino);
+    return this.#nodes.has(ino) ? this.#nodes.get(ino) : this.#committed(ino);
   }
 
   *dirty(): Generator<Ino> {
@@ -132,6 +135,10 @@ export class Transaction extends TreeView implements StateTransaction {
     return this.#version;
   }
 
+  #committed(ino: Ino): NodeRecord | undefined {
+    return ino >= this.#firstNew ? undefined : this.#backing.node(ino);
+  }
+
   #move(ino: Ino, tree: Tree, from: Place | undefined, to: Place | undefined): void {
     // The root is nobody's child, though its record says where it is.
     if (ino === ROOT_INO || samePlace(from, to)) return;
@@ -166,7 +173,7 @@ export class Transaction extends TreeView implements StateTransaction {
 
   #checkRemoved(ino: Ino): void {
     if (ino === ROOT_INO) throw new StateError('invariant', 'the root directory cannot be removed');
-    if (this.#backing.node(ino)?.kind !== 'dir') return;
+    if (this.#committed(ino)?.kind !== 'dir') return;
     for (const entry of this.entries(ino)) {
       const child = entry.local ?? entry.base;
       throw new StateError(
@@ -192,7 +199,7 @@ export class Transaction extends TreeView implements StateTransaction {
       const where = `"${place.name}" in directory ${place.parent} of the ${tree} tree`;
       throw new StateError('invariant', `nodes ${ino} and ${occupant} would both be ${where}`);
     }
-    const before = this.#backing.node(ino)?.[tree];
+    const before = this.#committed(ino)?.[tree];
     if (before?.parent === place.parent) return;
     if (this.get(place.parent)?.kind !== 'dir') {
       throw new StateError('invariant', `node ${ino}: its ${tree} parent ${place.parent} is no directory`);
@@ -222,7 +229,7 @@ export class Transaction extends TreeView implements StateTransaction {
     };
     for (const [ino, record] of this.#nodes) {
       consider(ino);
-      const old = this.#backing.node(ino);
+      const old = this.#committed(ino);
       const gen = record?.kind === 'file' ? record.gen : undefined;
       const oldGen = old?.kind === 'file' ? old.gen : undefined;
       if (gen === oldGen) continue;

@@ -26,9 +26,9 @@ export abstract class TreeView implements StateView {
     return this.slot(parent, name)?.base;
   }
 
-  *entries(parent: Ino, after?: Name): Generator<NameEntry> {
+  *entries(parent: Ino, after?: Name, expected = FIRST_BATCH): Generator<NameEntry> {
     let last = after;
-    let limit = FIRST_BATCH;
+    let limit = expected;
     for (;;) {
       const version = this.version;
       const batch = this.slots(parent, last, limit);

@@ -30,7 +30,7 @@ import {
 } from '../remote/index.js';
 import type { DirRecord, Place, StateStore } from '../state/index.js';
 import type { Connectivity } from './connectivity.js';
-import { isSameVersion, type SeenEntry } from './merge.js';
+import { isSameVersion, type Merge, type SeenEntry } from './merge.js';
 import { isBelowInBase, serverPath } from './server-tree.js';
 import type { TreeEditor } from './tree-editor.js';
 import { WalkAhead } from './walk-ahead.js';
@@ -41,7 +41,10 @@ export interface RefresherOptions {
   readonly freshnessMs: number;
 }
 
-/** Entries merged in one transaction: a compromise between commits and the time a request may have to wait. */
+/**
+ * Entries merged in one transaction: a compromise between commits and the time a request may have to wait. The rest, and
+ * what a small directory has in all, goes with the word that it is listed.
+ */
 const MERGE_BATCH = 32;
 /** Names looked through for those that vanished, before others may have their turn. */
 const LOOKED_THROUGH_AT_ONCE = 128;
@@ -275,21 +278,21 @@ export class Refresher {
     const pacer = new Pacer();
     // What appears in an empty directory meanwhile is of this listing, or touched by an operation of ours.
     const mayVanish = !this.#state.entries(dir)[Symbol.iterator]().next().done;
+    let waiting: SeenEntry[] = [];
     for await (const batch of this.#store.list(path)) {
       const entries = batch.filter(
         (entry) => entry.name !== undefined && !entry.name.startsWith(PROBE_PREFIX),
       );
-      for (const entry of entries) seenNames.add(entry.name as Name);
       const targets = await this.#readLinks(dir, path, entries);
-      for (let start = 0; start < entries.length; start += MERGE_BATCH) {
+      for (const entry of entries) {
+        seenNames.add(entry.name as Name);
+        waiting.push({ entry, linkTarget: targets.get(entry) });
+      }
+      while (waiting.length >= MERGE_BATCH) {
         if (watch.outdated || this.#closed) return false;
-        this.#editor.merge((merge) => {
-          for (const entry of entries.slice(start, start + MERGE_BATCH)) {
-            const name = entry.name as Name;
-            if (watch.touched.has(name)) continue;
-            merge.entry(dir, name, { entry, linkTarget: targets.get(entry) });
-          }
-        });
+        const some = waiting.slice(0, MERGE_BATCH);
+        waiting = waiting.slice(MERGE_BATCH);
+        this.#editor.merge((merge) => mergeEntries(merge, watch, some));
         await pacer.pause();
       }
     }
@@ -301,6 +304,7 @@ export class Refresher {
       if (watch.outdated || this.#closed) return false;
       const isLast = start + MERGE_BATCH >= vanished.length;
       this.#editor.merge((merge, tx) => {
+        if (start === 0) mergeEntries(merge, watch, waiting);
         for (const { name, ino } of vanished.slice(start, start + MERGE_BATCH)) {
           const gone = !hidden.has(name) && !watch.touched.has(name) && tx.baseChild(dir, name) === ino;
           if (gone) merge.gone(ino);
@@ -420,6 +424,7 @@ export class Refresher {
   ): Promise<ReadonlyMap<RemoteEntry, string>> {
     const targets = new Map<RemoteEntry, string>();
     const candidates = entries.filter((entry) => mayBeLink(entry) && !this.#isKnown(dir, entry));
+    if (candidates.length === 0) return targets;
     await forEachLimited(candidates, LINK_READS_AT_ONCE, async (entry) => {
       const target = await this.#readLink(joinRemote(path, entry.name as Name), entry);
       if (target !== undefined) targets.set(entry, target);
@@ -500,6 +505,13 @@ export class Refresher {
         await this.refresh(dir).catch((error: unknown) => this.#logFailure(dir, error));
       }
     }
+  }
+}
+
+function mergeEntries(merge: Merge, { dir, touched }: Watch, seen: readonly SeenEntry[]): void {
+  for (const each of seen) {
+    const name = each.entry.name as Name;
+    if (!touched.has(name)) merge.entry(dir, name, each);
   }
 }
 

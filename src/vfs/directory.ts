@@ -121,7 +121,7 @@ export class Directories {
     while (handle.names.length <= index && !handle.exhausted) {
       const from = handle.names.length;
       let taken = 0;
-      for (const entry of this.#core.state.entries(handle.ino, handle.names.at(-1))) {
+      for (const entry of this.#core.state.entries(handle.ino, handle.names.at(-1), NAMES_PER_STEP)) {
         if (entry.local === undefined) continue;
         handle.names.push(entry.name);
         taken += 1;

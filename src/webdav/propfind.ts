@@ -166,10 +166,11 @@ async function* readEntries(
   reply: Reply,
 ): AsyncGenerator<readonly RemoteEntry[], undefined> {
   const directory = subject.path;
+  const reader = context.urls.reader(directory);
   for await (const responses of readResponses(subject, reply)) {
     const batch: RemoteEntry[] = [];
     for (const response of responses) {
-      const meaning = context.urls.meaningOf(response.href, directory);
+      const meaning = reader.meaningOf(response.href);
       if (meaning.kind === 'self') {
         selfEntry(context, subject, response, true);
         continue;
@@ -194,7 +195,7 @@ function selfEntry(
   response: DavResponse,
   mustBeDirectory = false,
 ): RemoteEntry | undefined {
-  if (context.urls.meaningOf(response.href, subject.path).kind !== 'self') return undefined;
+  if (context.urls.reader(subject.path).meaningOf(response.href).kind !== 'self') return undefined;
   if (response.status < 200 || response.status >= 300) {
     throw statusError(subject, response.status, {}, context.clock.nowMs());
   }

@@ -1,7 +1,7 @@
 /** Paths to URLs and hrefs back to paths. Segments are encoded and decoded exactly once. */
 
 import { toName } from '../base/index.js';
-import { REMOTE_ROOT, type RemotePath, toRemotePath } from '../remote/index.js';
+import { joinRemote, REMOTE_ROOT, type RemotePath } from '../remote/index.js';
 import type { SkipReason } from './options.js';
 
 /** Encodes everything but the unreserved characters of RFC 3986 section 2.3. */
@@ -49,31 +49,78 @@ export class UrlSpace {
     return `${this.base}${encoded}${collection ? '/' : ''}`;
   }
 
-  /** Reads an href (RFC 4918 section 8.3: absolute URI or path) of an answer about `asked`. */
-  meaningOf(href: string, asked: RemotePath): HrefMeaning {
-    const segments = decodeSegments(pathOfHref(href, this.urlOf(asked, true)));
+  /** For reading the hrefs of one answer about `asked`. */
+  reader(asked: RemotePath): HrefReader {
+    const segments = asked.split('/').filter(notEmpty);
+    return new HrefReader(
+      asked,
+      [...this.#baseSegments, ...segments],
+      new URL(this.urlOf(asked, true)).pathname,
+    );
+  }
+}
+
+/** Reads the hrefs (RFC 4918 section 8.3: absolute URI or path) of an answer about one path. */
+export class HrefReader {
+  readonly #asked: RemotePath;
+  /** Decoded segments of what was asked for, from the server's root on. */
+  readonly #expected: readonly string[];
+  /** The path of its URL, which a relative href goes on from. */
+  readonly #path: string;
+  /** How the server writes the path of what was asked for, with a slash at its end: the same in thousands of hrefs. */
+  #prefix: string | undefined;
+
+  constructor(asked: RemotePath, expected: readonly string[], path: string) {
+    this.#asked = asked;
+    this.#expected = expected;
+    this.#path = path;
+  }
+
+  meaningOf(written: string): HrefMeaning {
+    const href = written.trim();
+    const prefix = this.#prefix;
+    if (prefix !== undefined && href.startsWith(prefix)) {
+      const end = href.endsWith('/') ? href.length - 1 : href.length;
+      const last = href.slice(prefix.length, end);
+      if (last !== '' && !last.includes('/')) return this.#childCalled(last);
+    }
+    return this.#read(href);
+  }
+
+  #read(href: string): HrefMeaning {
+    const path = this.#pathOf(href);
+    const segments = decodeSegments(path);
     if (segments === undefined) return { kind: 'skipped', reason: 'bad-encoding' };
-    const expected = [...this.#baseSegments, ...asked.split('/').filter((segment) => segment !== '')];
+    const expected = this.#expected;
     const isBelow = expected.every((segment, index) => segments[index] === segment);
     if (!isBelow || segments.length > expected.length + 1) return { kind: 'skipped', reason: 'elsewhere' };
     const last = segments[expected.length];
     if (last === undefined) return { kind: 'self' };
-    const name = toName(last);
-    const path =
-      name === undefined ? undefined : toRemotePath([...asked.split('/').slice(1), name].filter(notEmpty));
-    return path === undefined ? { kind: 'skipped', reason: 'bad-name' } : { kind: 'child', path };
+    const withoutSlashes = href.replace(/\/+$/, '');
+    this.#prefix = withoutSlashes.slice(0, withoutSlashes.lastIndexOf('/') + 1);
+    return this.#child(last);
+  }
+
+  #childCalled(encoded: string): HrefMeaning {
+    const [segment] = decodeSegments(encoded) ?? [];
+    return segment === undefined ? { kind: 'skipped', reason: 'bad-encoding' } : this.#child(segment);
+  }
+
+  #child(segment: string): HrefMeaning {
+    const name = toName(segment);
+    if (name === undefined) return { kind: 'skipped', reason: 'bad-name' };
+    return { kind: 'child', path: joinRemote(this.#asked, name) };
+  }
+
+  /** The path of an href as written: URL() would turn backslashes into slashes and resolve dots. */
+  #pathOf(href: string): string {
+    const withoutOrigin = href.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/]*/i, '');
+    return withoutOrigin.startsWith('/') ? withoutOrigin : this.#path + withoutOrigin;
   }
 }
 
 function notEmpty(segment: string): boolean {
   return segment !== '';
-}
-
-/** The path of an href as written: URL() would turn backslashes into slashes and resolve dots. */
-function pathOfHref(href: string, context: string): string {
-  const withoutOrigin = href.trim().replace(/^[a-z][a-z0-9+.-]*:\/\/[^/]*/i, '');
-  if (withoutOrigin.startsWith('/')) return withoutOrigin;
-  return new URL(context).pathname + withoutOrigin;
 }
 
 /** The decoded segments, empty ones left out, or undefined where one cannot be decoded. */

@@ -5,7 +5,9 @@ import { constants } from 'node:os';
 import { describe, test } from 'node:test';
 import { BufferPool } from '../../../src/fuse/buffers.js';
 import { ERRNO, errnoName, FuseError, parseMountinfo } from '../../../src/fuse/index.js';
-import { splitNs } from '../../../src/fuse/reply.js';
+import { ATTR } from '../../../src/fuse/layouts.js';
+import { putAttr, splitNs } from '../../../src/fuse/reply.js';
+import { seededRandom } from '../../support/random.js';
 
 describe('error numbers', () => {
   test('agree with this machine', () => {
@@ -49,6 +51,38 @@ describe('times', () => {
     assert.deepEqual(splitNs(1_000_000_001n), { sec: 1n, nsec: 1 });
     assert.deepEqual(splitNs(-1n), { sec: -1n, nsec: 999_999_999 });
     assert.deepEqual(splitNs(-2_000_000_000n), { sec: -2n, nsec: 0 });
+  });
+
+  test('are put as they are split, as far as 64 bits reach', () => {
+    const view = new DataView(new ArrayBuffer(ATTR.size));
+    const others = { ino: 1, size: 0, blocks: 0, mode: 0, nlink: 1, uid: 0, gid: 0, rdev: 0, blksize: 0 };
+    const random = seededRandom(1);
+    const limit = 2n ** 63n;
+    const times = [0n, limit - 1n, -limit];
+    for (let bits = 1n; bits < 63n; bits++) {
+      const any = BigInt(Math.floor(random.next() * 2 ** 53)) * 1_000n + BigInt(random.below(1_000));
+      times.push(2n ** bits, -(2n ** bits), any % 2n ** bits, -(any % 2n ** bits));
+    }
+    for (const second of times.map((ns) => ns - (ns % 1_000_000_000n))) {
+      for (const ns of [second - 1n, second, second + 1n, second + 999_999_999n]) {
+        if (ns >= -limit && ns < limit) times.push(ns);
+      }
+    }
+    for (const ns of times) {
+      putAttr(view, 0, { ...others, atimeNs: ns, mtimeNs: ns, ctimeNs: ns });
+      const { sec, nsec } = splitNs(ns);
+      for (const [secAt, nsecAt] of [
+        [ATTR.at.atime, ATTR.at.atimensec],
+        [ATTR.at.mtime, ATTR.at.mtimensec],
+        [ATTR.at.ctime, ATTR.at.ctimensec],
+      ] as const) {
+        assert.deepEqual(
+          [view.getBigInt64(secAt, true), view.getUint32(nsecAt, true)],
+          [sec, nsec],
+          `${ns} ns`,
+        );
+      }
+    }
   });
 });
 

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { REMOTE_ROOT, type RemotePath, toRemotePath } from '../../../src/remote/index.js';
+import { toName } from '../../../src/base/index.js';
+import { joinRemote, REMOTE_ROOT, type RemotePath } from '../../../src/remote/index.js';
 import { encodeSegment, UrlSpace } from '../../../src/webdav/urls.js';
 
 function path(...segments: string[]): RemotePath {
-  const made = toRemotePath(segments);
-  assert.ok(made !== undefined);
-  return made;
+  return segments.reduce<RemotePath>((above, segment) => {
+    const name = toName(segment);
+    assert.ok(name !== undefined);
+    return joinRemote(above, name);
+  }, REMOTE_ROOT);
 }
 
 describe('encodeSegment', () => {
@@ -38,7 +41,7 @@ describe('UrlSpace', () => {
   });
 
   const asked = path('sub dir');
-  for (const [what, href] of [
+  const children = [
     ['a path', '/dav/my%20files/sub%20dir/a%25b'],
     ['an absolute URI', 'https://host.example:8443/dav/my%20files/sub%20dir/a%25b'],
     ['an absolute URI of another name of the host', 'http://internal/dav/my%20files/sub%20dir/a%25b'],
@@ -48,25 +51,26 @@ describe('UrlSpace', () => {
     ['less encoded than it should be', '/dav/my files/sub dir/a%25b'],
     ['a relative reference', 'a%25b'],
     ['white space around', '\n  /dav/my%20files/sub%20dir/a%25b  \n'],
-  ] as const) {
+  ] as const;
+  for (const [what, href] of children) {
     test(`an href as ${what} is decoded once`, () =>
-      assert.deepEqual(space.meaningOf(href, asked), { kind: 'child', path: path('sub dir', 'a%b') }));
+      assert.deepEqual(space.reader(asked).meaningOf(href), { kind: 'child', path: path('sub dir', 'a%b') }));
   }
 
   test('a backslash stays one', () =>
-    assert.deepEqual(space.meaningOf('/dav/my%20files/sub%20dir/a\\b', asked), {
+    assert.deepEqual(space.reader(asked).meaningOf('/dav/my%20files/sub%20dir/a\\b'), {
       kind: 'child',
       path: path('sub dir', 'a\\b'),
     }));
 
   test('the directory itself is known with and without its slash', () => {
     for (const href of ['/dav/my%20files/sub%20dir/', '/dav/my%20files/sub%20dir']) {
-      assert.deepEqual(space.meaningOf(href, asked), { kind: 'self' });
+      assert.deepEqual(space.reader(asked).meaningOf(href), { kind: 'self' });
     }
-    assert.deepEqual(space.meaningOf('/dav/my%20files', REMOTE_ROOT), { kind: 'self' });
+    assert.deepEqual(space.reader(REMOTE_ROOT).meaningOf('/dav/my%20files'), { kind: 'self' });
   });
 
-  for (const [href, reason] of [
+  const skipped = [
     ['/dav/my%20files/sub%20dir/100%', 'bad-encoding'],
     ['/dav/my%20files/sub%20dir/%ff%fe', 'bad-encoding'],
     ['/dav/my%20files/sub%20dir/a%2Fb', 'bad-name'],
@@ -77,10 +81,30 @@ describe('UrlSpace', () => {
     ['/dav/my%20files/other/a', 'elsewhere'],
     ['/dav/my%20files/sub%20dir/a/deeper', 'elsewhere'],
     ['/', 'elsewhere'],
-  ] as const) {
+  ] as const;
+  for (const [href, reason] of skipped) {
     test(`${href.slice(0, 40)} is skipped as ${reason}`, () =>
-      assert.deepEqual(space.meaningOf(href, asked), { kind: 'skipped', reason }));
+      assert.deepEqual(space.reader(asked).meaningOf(href), { kind: 'skipped', reason }));
   }
+
+  test('what was read before changes nothing', () => {
+    const hrefs = [
+      ...children.map(([, href]) => href),
+      ...skipped.map(([href]) => href),
+      'b',
+      '',
+      '//',
+      'b/',
+    ];
+    for (const before of hrefs) {
+      for (const href of hrefs) {
+        const reader = space.reader(asked);
+        reader.meaningOf(before);
+        const expected = space.reader(asked).meaningOf(href);
+        assert.deepEqual(reader.meaningOf(href), expected, `"${href}" after "${before}"`);
+      }
+    }
+  });
 
   test('what is no web address or carries a password is refused', () => {
     for (const bad of ['ftp://host/', 'https://user:pw@host/', 'nonsense']) {
