@@ -4,7 +4,7 @@ import type { Clock, Log } from '../base/index.js';
 import type { LineOptions, RestAccess } from '../config/index.js';
 import { InfiniCloudError } from '../infinicloud/index.js';
 import type { Quota, RemoteStore } from '../remote/index.js';
-import { restApi } from './rest.js';
+import { restApi } from './credentials/rest.js';
 
 export interface CapacityDeps {
   readonly store: RemoteStore;

@@ -2,9 +2,9 @@
 
 import type { MountOptions } from '../config/index.js';
 import type { Logger } from '../observe/index.js';
-import type { Inheritance } from './inheritance.js';
-import type { Continuity } from './mount-guard.js';
-import type { Legacy } from './succession.js';
+import type { Inheritance } from './mounting/inheritance.js';
+import type { Continuity } from './mounting/mount-guard.js';
+import type { Legacy } from './mounting/succession.js';
 
 /** Why a mount ended. */
 export type CloseReason =

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { after, describe, test } from 'node:test';
-import { examineLine } from '../../../src/daemon/doctor-line.js';
-import { examineMachine, type MachineSurroundings } from '../../../src/daemon/doctor-machine.js';
+import { examineLine } from '../../../src/daemon/doctor/doctor-line.js';
+import { examineMachine, type MachineSurroundings } from '../../../src/daemon/doctor/doctor-machine.js';
 import type { Finding } from '../../../src/daemon/index.js';
 import { freePort, makeCertificate, requireComponent } from '../../support/servers/index.js';
 

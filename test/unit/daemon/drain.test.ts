@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { drain, STALL_MS, type UploadProgress } from '../../../src/daemon/drain.js';
+import { drain, STALL_MS, type UploadProgress } from '../../../src/daemon/service/drain.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
 class Queue {

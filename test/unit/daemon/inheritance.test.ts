@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { closeSync, fstatSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { memoryFile, Secret } from '../../../src/base/index.js';
-import { encodeTold, INHERIT_VARIABLE, storeName, takeInheritance } from '../../../src/daemon/inheritance.js';
+import {
+  encodeTold,
+  INHERIT_VARIABLE,
+  storeName,
+  takeInheritance,
+} from '../../../src/daemon/mounting/inheritance.js';
 
 describe('what a process inherits', () => {
   test('nothing', () => {

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { Secret, SystemClock } from '../../../src/base/index.js';
-import { type MountKeeper, ProcessKeeper } from '../../../src/daemon/keeper.js';
+import { type MountKeeper, ProcessKeeper } from '../../../src/daemon/mounting/keeper.js';
 import { waitUntil } from '../../support/exec.js';
 
 const SCRIPT = fileURLToPath(new URL('../../../bin/keeper.sh', import.meta.url));

@@ -7,7 +7,7 @@ import { after, describe, test } from 'node:test';
 import { AuthError, type AuthHeaders, type AuthProvider, FileTokenStore } from '../../../src/auth/index.js';
 import { Secret, silentLog, type Timer, UserError } from '../../../src/base/index.js';
 import type { BasicLogin, CredentialSource, OAuth2Login } from '../../../src/config/index.js';
-import { LiveAuth, type Verdict } from '../../../src/daemon/live-auth.js';
+import { LiveAuth, type Verdict } from '../../../src/daemon/credentials/live-auth.js';
 import { waitUntil } from '../../support/exec.js';
 import { ManualClock } from '../../support/manual-clock.js';
 

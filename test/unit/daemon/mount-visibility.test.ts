@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hasMount } from '../../../src/daemon/mount-visibility.js';
+import { hasMount } from '../../../src/daemon/mounting/mount-visibility.js';
 
 test('a mount is seen where the list has it, at that very place', () => {
   const list = [

@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type CacheRequest, claimCache } from '../../../src/daemon/preflight-cache.js';
+import { type CacheRequest, claimCache } from '../../../src/daemon/preflight/preflight-cache.js';
 import { run, skipUnless, waitUntil } from '../../support/exec.js';
 
 let home: string;
@@ -153,7 +153,9 @@ describe('in use by another mount', () => {
   });
 
   test('another process, until it dies, however it dies', { timeout: 60_000 }, async () => {
-    const module = fileURLToPath(new URL('../../../src/daemon/preflight-cache.ts', import.meta.url));
+    const module = fileURLToPath(
+      new URL('../../../src/daemon/preflight/preflight-cache.ts', import.meta.url),
+    );
     const script = `import { claimCache } from ${JSON.stringify(module)};
       await claimCache(${JSON.stringify(request)}); console.log('held'); setInterval(() => {}, 1000);`;
     const holder = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {

@@ -3,7 +3,11 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { checkKernel, type KernelSurroundings, mayMount } from '../../../src/daemon/preflight-kernel.js';
+import {
+  checkKernel,
+  type KernelSurroundings,
+  mayMount,
+} from '../../../src/daemon/preflight/preflight-kernel.js';
 
 let home: string;
 let around: KernelSurroundings;

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { checkLibfuse } from '../../../src/daemon/preflight-libfuse.js';
+import { checkLibfuse } from '../../../src/daemon/preflight/preflight-libfuse.js';
 import { LibfuseError, type LibfuseErrorCode, loadFuseNative } from '../../../src/libfuse/index.js';
 
 const failing = (code: LibfuseErrorCode) => () => {

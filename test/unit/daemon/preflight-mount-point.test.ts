@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { checkMountPoint, parseMountInfo } from '../../../src/daemon/preflight-mount-point.js';
+import { checkMountPoint, parseMountInfo } from '../../../src/daemon/preflight/preflight-mount-point.js';
 import { run, skipUnless } from '../../support/exec.js';
 
 let home: string;

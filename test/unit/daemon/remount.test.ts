@@ -12,8 +12,8 @@ import {
   optionSpec,
   resolveMount,
 } from '../../../src/config/index.js';
-import { LiveSettings } from '../../../src/daemon/live-settings.js';
-import { type RemountDeps, Remounter } from '../../../src/daemon/remount.js';
+import { LiveSettings } from '../../../src/daemon/steering/live-settings.js';
+import { type RemountDeps, Remounter } from '../../../src/daemon/steering/remount.js';
 import type { FlagOutcome } from '../../../src/fuse/index.js';
 import type { RemoteEntry, RemotePath } from '../../../src/remote/index.js';
 import { openMemoryState } from '../../../src/state/index.js';

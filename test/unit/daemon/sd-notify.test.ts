@@ -5,7 +5,7 @@ import { closeSync, fstatSync, mkdtempSync, openSync, rmSync, writeFileSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { NotifySocketError, openNotifySocket, type SdNotify } from '../../../src/daemon/sd-notify.js';
+import { NotifySocketError, openNotifySocket, type SdNotify } from '../../../src/daemon/service/sd-notify.js';
 import { NotifyReceiver } from '../../support/systemd-notify-socket.js';
 
 class Pair {

@@ -3,8 +3,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { silentLog } from '../../../src/base/index.js';
-import type { SdNotify } from '../../../src/daemon/sd-notify.js';
-import { connectServiceManager, ServiceManager, statusLine } from '../../../src/daemon/service-manager.js';
+import type { SdNotify } from '../../../src/daemon/service/sd-notify.js';
+import {
+  connectServiceManager,
+  ServiceManager,
+  statusLine,
+} from '../../../src/daemon/service/service-manager.js';
 import { ManualClock, quiesce } from '../../support/manual-clock.js';
 
 const WATCHDOG_MS = 30_000;

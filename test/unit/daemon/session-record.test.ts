@@ -8,7 +8,7 @@ import {
   removeSessionRecord,
   type SessionRecord,
   writeSessionRecord,
-} from '../../../src/daemon/session-record.js';
+} from '../../../src/daemon/mounting/session-record.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'infinimount-record-'));
 after(() => rmSync(dir, { recursive: true }));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { SwitchedStore } from '../../../src/daemon/switched-store.js';
+import { SwitchedStore } from '../../../src/daemon/steering/switched-store.js';
 import {
   REMOTE_ROOT,
   RemoteError,

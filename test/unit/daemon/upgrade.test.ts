@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { productVersion, UserError } from '../../../src/base/index.js';
-import { checkUpgrade, type Replaceable } from '../../../src/daemon/upgrade.js';
+import { checkUpgrade, type Replaceable } from '../../../src/daemon/mounting/upgrade.js';
 
 const MOUNT: Replaceable = {
   driver: 'kernel',
