@@ -106,7 +106,7 @@ export class Home {
       ready: 'stdout-line',
       env: this.env,
     });
-    return new MountedDrive(served, cacheDir, this.at('run'), undefined, [mountPoint]);
+    return new MountedDrive(served, cacheDir, this.at('run'), {}, [mountPoint]);
   }
 
   [Symbol.dispose](): void {

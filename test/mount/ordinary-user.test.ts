@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, statSync } from 'node:fs';
-import { describe, test } from 'node:test';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
 import { run, sh, skipUnless } from '../support/exec.js';
-import { INFINIMOUNT, type UserIds } from '../support/mount/index.js';
+import { PROJECT, programIn, type UserIds } from '../support/mount/index.js';
 import { SurvivingMount } from '../support/mount/surviving.js';
 import { DRIVERS, diffTrees, SKIP_MOUNT, startBench, TempDir } from './setup.js';
 
@@ -30,6 +31,31 @@ class OpenDevice {
 /** `nobody` of Debian: has no home, no groups and no rights. */
 const NOBODY: UserIds = { uid: 65_534, gid: 65_534 };
 
+/** The project where `nobody` reaches it, whoever may look into the folders above it. */
+class ReachableProject implements AsyncDisposable {
+  readonly path: string;
+  readonly #temp: TempDir | undefined;
+
+  private constructor(path: string, temp?: TempDir) {
+    this.path = path;
+    this.#temp = temp;
+  }
+
+  static async make(): Promise<ReachableProject> {
+    const { code } = await run(['test', '-r', join(PROJECT, 'package.json')], NOBODY);
+    if (code === 0) return new ReachableProject(PROJECT);
+    const temp = new TempDir('project');
+    await sh('mkdir "$2"; chmod a+rx "$2/.."; mount -o bind,ro "$1" "$2"', [PROJECT, temp.at('project')]);
+    return new ReachableProject(temp.at('project'), temp);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#temp === undefined) return;
+    await sh('umount "$1"', [this.#temp.at('project')]);
+    this.#temp[Symbol.dispose]();
+  }
+}
+
 function canMountAsUser(): boolean {
   if (process.getuid?.() !== 0 || !existsSync(DEVICE)) return false;
   return FUSERMOUNT.some((path) => existsSync(path) && (statSync(path).mode & 0o4000) !== 0);
@@ -39,21 +65,29 @@ const SKIP =
   SKIP_MOUNT || skipUnless(canMountAsUser(), 'root to change from, /dev/fuse, and a set-user-id fusermount3');
 
 describe('an ordinary user', { skip: SKIP }, () => {
+  let reachable: ReachableProject | undefined;
+  before(async () => {
+    reachable = await ReachableProject.make();
+    const started = await run([...programIn(reachable.path), '--version'], {
+      ...NOBODY,
+      env: { HOME: '/tmp' },
+    });
+    assert.equal(started.code, 0, started.stderr);
+  });
+  after(() => reachable?.[Symbol.asyncDispose]());
+  const asNobody = () => {
+    assert.ok(reachable !== undefined);
+    return { asUser: NOBODY, project: reachable.path, env: { HOME: '/tmp' } };
+  };
+
   for (const driver of DRIVERS) {
-    test(`mounts, works, and unmounts, driver ${driver}`, async (t) => {
-      const readable = await run(['test', '-r', INFINIMOUNT.at(-1) ?? ''], NOBODY);
-      if (readable.code !== 0) {
-        t.skip('the project folder is not readable for another user');
-        return;
-      }
-      const started = await run([...INFINIMOUNT, '--version'], { ...NOBODY, env: { HOME: '/tmp' } });
-      assert.equal(started.code, 0, started.stderr);
+    test(`mounts, works, and unmounts, driver ${driver}`, async () => {
       using _device = new OpenDevice();
       using temp = new TempDir('user');
       await sh('mkdir "$1"; cd "$1"; for i in $(seq 50); do seq $i > f$i; done; chmod -R a+rX ..', [
         temp.at('source'),
       ]);
-      await using bench = await startBench({ driver, asUser: NOBODY, env: { HOME: '/tmp' } });
+      await using bench = await startBench({ driver, ...asNobody() });
       const { drive } = bench;
       await drive.sh('cp -r "$1" copy; diff -r "$1" copy; mv copy/f1 copy/renamed', [temp.at('source')]);
       const stat = await drive.fs.stat(drive.at('copy', 'f2'));
@@ -70,13 +104,9 @@ describe('an ordinary user', { skip: SKIP }, () => {
     });
   }
 
-  test('keeps a mount whose daemon is killed, and the next daemon unmounts it', async (t) => {
-    if ((await run(['test', '-r', INFINIMOUNT.at(-1) ?? ''], NOBODY)).code !== 0) {
-      t.skip('the project folder is not readable for another user');
-      return;
-    }
+  test('keeps a mount whose daemon is killed, and the next daemon unmounts it', async () => {
     using _device = new OpenDevice();
-    await using bench = await startBench({ asUser: NOBODY, env: { HOME: '/tmp' } });
+    await using bench = await startBench(asNobody());
     const { drive } = bench;
     await using mount = SurvivingMount.of(drive.path);
     await drive.sh('echo one > a');

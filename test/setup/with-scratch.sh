@@ -11,6 +11,12 @@ export TMPDIR
 # Tests act as other users too.
 chmod 1777 "$TMPDIR"
 chattr +T "$TMPDIR" 2>/dev/null || true
-trap 'rm -rf --one-file-system "$TMPDIR"' EXIT
+
+# Nothing may be removed through a mount that a test left behind.
+clean_up() {
+  awk -v dir="$TMPDIR/" 'index($2, dir) == 1 { print $2 }' /proc/self/mounts | xargs -r -n 1 umount -l || return
+  rm -rf --one-file-system "$TMPDIR"
+}
+trap clean_up EXIT
 
 "$@"

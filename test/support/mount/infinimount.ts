@@ -2,11 +2,10 @@
 
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, relative } from 'node:path';
 import { type RunOptions, sh } from '../exec.js';
 import { type ExitStatus, type ServedMount, serveMount } from './process.js';
-import { FsWorker, type RemoteFs } from './worker.js';
+import { FsWorker, PROJECT, type RemoteFs } from './worker.js';
 
 /** What of a server the mount needs to know; the test servers' handle fits. */
 export interface MountTarget {
@@ -40,18 +39,24 @@ export interface MountOptions {
   /** A command that runs the daemon, such as unshare(1), which must keep its process. */
   readonly prefix?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Where the project is for the user, when not where it is for us. */
+  readonly project?: string;
   /** Mounts (and touches the mount) as this user instead of ours. */
   readonly asUser?: UserIds;
   readonly readyTimeoutMs?: number;
 }
-
-const PROJECT = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 
 /** The program of the fixed command line; `INFINIMOUNT_BIN` names that of an installed package to test instead. */
 export const INFINIMOUNT: readonly string[] = [
   process.execPath,
   process.env.INFINIMOUNT_BIN ?? join(PROJECT, 'bin/infinimount.js'),
 ];
+
+/** {@link INFINIMOUNT} where the project is at another place. */
+export function programIn(project = PROJECT): readonly string[] {
+  const [node = '', script = ''] = INFINIMOUNT;
+  return [node, script.startsWith(`${PROJECT}/`) ? join(project, relative(PROJECT, script)) : script];
+}
 
 /** A mounted drive; disposing of it unmounts and removes what it made, whatever state the daemon is in. */
 export class MountedDrive {
@@ -67,15 +72,16 @@ export class MountedDrive {
     served: ServedMount,
     cacheDir: string,
     runtimeDir: string,
-    user: UserIds | undefined,
+    options: Pick<MountOptions, 'asUser' | 'project'>,
     remove: readonly string[],
   ) {
     this.path = served.mountPoint;
     this.cacheDir = cacheDir;
     this.runtimeDir = runtimeDir;
     this.#served = served;
-    this.#user = user;
-    this.#worker = new FsWorker(user ?? {});
+    const { asUser, project } = options;
+    this.#user = asUser;
+    this.#worker = new FsWorker({ ...asUser, ...(project === undefined ? {} : { project }) });
     this.#remove = remove;
   }
 
@@ -162,7 +168,7 @@ export async function mountInfinimount(options: MountOptions): Promise<MountedDr
     const served = await serveMount({
       argv: [
         ...(options.prefix ?? []),
-        ...INFINIMOUNT,
+        ...programIn(options.project),
         ...['mount', options.server.url, mountPoint, '--user', options.server.user],
         ...['--password-file', passwordFile, '--cache-dir', cacheDir],
         ...(options.driver === undefined ? [] : DRIVER_ARGS[options.driver]),
@@ -174,7 +180,7 @@ export async function mountInfinimount(options: MountOptions): Promise<MountedDr
       ...options.asUser,
       ...(options.readyTimeoutMs === undefined ? {} : { readyTimeoutMs: options.readyTimeoutMs }),
     });
-    return new MountedDrive(served, cacheDir, runtimeDir, options.asUser, [home]);
+    return new MountedDrive(served, cacheDir, runtimeDir, options, [home]);
   } catch (error) {
     rmSync(home, { recursive: true, force: true, maxRetries: 3 });
     throw error;

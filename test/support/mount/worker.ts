@@ -4,6 +4,7 @@
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The fields of `fs.Stats` that tests look at, as plain data. */
@@ -88,6 +89,8 @@ export interface RemoteFs {
 }
 
 export interface WorkerOptions {
+  /** Where the project is for the worker's user, when not where it is for us. */
+  readonly project?: string;
   readonly timeoutMs?: number;
   readonly uid?: number;
   readonly gid?: number;
@@ -98,7 +101,9 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-const WORKER_MAIN = fileURLToPath(new URL('./worker-main.ts', import.meta.url));
+/** The folder of the project. */
+export const PROJECT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
+const WORKER_MAIN = 'test/support/mount/worker-main.ts';
 const DEFAULT_TIMEOUT_MS = 20_000;
 
 /** Starts its process with the first operation, and a new one after a time limit struck. */
@@ -163,7 +168,9 @@ export class FsWorker {
 
   #process(): ChildProcess {
     if (this.#child !== undefined) return this.#child;
-    const child = fork(WORKER_MAIN, {
+    const { project = PROJECT } = this.#options;
+    const child = fork(join(project, WORKER_MAIN), {
+      cwd: project,
       execArgv: ['--import', 'tsx'],
       serialization: 'advanced',
       // The reporter of the test runner reads the stdout of this process, which is none of the worker's business.
