@@ -31,6 +31,11 @@ export class TakenNames {
     tx.setMeta(TAKEN_KEY, this.#rows());
   }
 
+  /** In the transaction that gives it back. */
+  givenBack(tx: StateTransaction, ino: Ino): void {
+    if (this.#places.delete(ino)) tx.setMeta(TAKEN_KEY, this.#rows());
+  }
+
   delete(ino: Ino): void {
     if (this.#places.delete(ino)) this.#state.setMeta(TAKEN_KEY, this.#rows());
   }

@@ -44,10 +44,13 @@ export class TreeEditor {
 
   /** A program wrote to a file: if the server's side had taken its name away meanwhile, it gets one again. */
   written(ino: Ino): void {
-    const place = this.#context.takenNames.get(ino);
+    const { takenNames } = this.#context;
+    const place = takenNames.get(ino);
     if (place === undefined) return;
-    this.#context.takenNames.delete(ino);
-    this.merge((merge) => merge.giveBackName(ino, place));
+    this.merge((merge, tx) => {
+      merge.giveBackName(ino, place);
+      takenNames.givenBack(tx, ino);
+    });
   }
 
   /** No program has the file open for writing any more. */
