@@ -1,7 +1,7 @@
 /**
  * Writes a body as it comes, in blocks that are aligned in the file. The kernel keeps what is written at once in one
  * piece of memory: a file of 256 MiB written in unaligned chunks of 64 KiB takes twice as long to read from the page cache
- * as one of aligned blocks (32 and 15 ms), and as long to write.
+ * as one of aligned blocks (32 and 15 ms), and longer to write.
  */
 
 import { type GatedFile, type GatedWrite, writeGated } from '../base/index.js';

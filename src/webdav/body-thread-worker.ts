@@ -76,7 +76,7 @@ class Request {
     if (use.kind === 'save') this.#writer = use.writer;
     this.#answer?.on('data', (chunk: Buffer) => {
       if (this.#isOver) return;
-      if (use.kind === 'save') this.#write(use.writer, () => use.writer.push(chunk));
+      if (use.kind === 'save') this.#write((writer) => writer.push(chunk));
       else this.#drop(use, chunk);
     });
   }
@@ -108,14 +108,15 @@ class Request {
 
   /** Brings what has come into the file, also what fills no block. False where that came to nothing, which is told. */
   flush(): boolean {
-    const writer = this.#writer;
-    return writer === undefined || this.#write(writer, () => writer.flush());
+    return this.#write((writer) => writer.flush());
   }
 
-  #write(writer: BlockWriter, write: () => GatedWrite): boolean {
+  #write(write: (writer: BlockWriter) => GatedWrite): boolean {
+    const writer = this.#writer;
+    if (writer === undefined) return true;
     const before = writer.end;
     try {
-      const written = write();
+      const written = write(writer);
       if (written !== 'written') {
         this.#fail({ kind: written });
         return false;
