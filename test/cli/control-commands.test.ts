@@ -58,7 +58,7 @@ describe('which mount', () => {
   test('of several: by profile, by mount point; else they are listed', async () => {
     await using mounts = new FakeMounts();
     await mounts.add();
-    await mounts.add({ profile: 'work', mountPoint: '/mnt/work', url: 'https://other.example/' });
+    await mounts.add({ profile: 'work', mountPoint: '/mnt/office', url: 'https://other.example/' });
     const table = await mounts.run(['status']);
     assert.match(table.stdout, /^PROFILE .*\nhome .*\nwork .*\n$/);
     assert.deepEqual(JSON.parse((await mounts.run(['status', '--json'])).stdout).length, 2);
@@ -66,12 +66,12 @@ describe('which mount', () => {
     const unnamed = await mounts.run(['queue']);
     assert.match(
       unnamed.stderr,
-      /Cannot choose among 2 mounts: home on "\/home\/u\/cloud", work on "\/mnt\/work"/,
+      /Cannot choose among 2 mounts: home on "\/home\/u\/cloud", work on "\/mnt\/office"/,
     );
     assert.match(unnamed.stderr, /infinimount queue home/);
     assert.equal(unnamed.code, EXIT_CODES.usage.code);
 
-    for (const name of ['work', '/mnt/work', '/mnt/work/', '/mnt/../mnt/work']) {
+    for (const name of ['work', '/mnt/office', '/mnt/office/', '/mnt/../mnt/office']) {
       const named = await mounts.run(['status', name, '--json']);
       assert.equal(JSON.parse(named.stdout).url, 'https://other.example/', name);
     }
