@@ -5,12 +5,11 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { EXIT_CODES } from '../../src/cli/exit-codes.js';
 import { run } from '../support/exec.js';
-import { INFINIMOUNT } from '../support/mount/index.js';
+import { INFINIMOUNT, PROJECT } from '../support/mount/index.js';
 
-const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 const PROGRAM = join(PROJECT, 'dist/program');
 
 const home = mkdtempSync(join(tmpdir(), 'infinimount-program-'));

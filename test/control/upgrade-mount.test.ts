@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { EXIT_CODES } from '../../src/cli/exit-codes.js';
 import { Scene, WAITING_LIMIT_MS } from '../mount/outlive-scene.js';
-import { DRIVERS, PROJECT, SKIP_MOUNT } from '../mount/setup.js';
+import { DRIVERS, SKIP_MOUNT } from '../mount/setup.js';
 import { type RunResult, run, waitUntil } from '../support/exec.js';
-import { INFINIMOUNT } from '../support/mount/index.js';
+import { INFINIMOUNT, PROJECT } from '../support/mount/index.js';
 import { SurvivingMount } from '../support/mount/surviving.js';
 
 const TIMEOUT_MS = 120_000;

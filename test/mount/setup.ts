@@ -2,8 +2,7 @@
 
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { LibfuseError, loadFuseNative } from '../../src/libfuse/index.js';
 import { run, sh, skipWithout, waitUntil } from '../support/exec.js';
 import {
@@ -11,12 +10,11 @@ import {
   type MountedDrive,
   type MountOptions,
   mountInfinimount,
+  PROJECT,
 } from '../support/mount/index.js';
 import { type LatencyProxy, startLatencyProxy } from '../support/proxy/latency.js';
 import { startApache } from '../support/servers/apache.js';
 import type { AccessLogEntry, DavServer } from '../support/servers/server.js';
-
-export const PROJECT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 
 /** False where the mount tests can run, else the reason to skip them. */
 export const SKIP_MOUNT = skipWithout('apache2', 'setpriv', 'umount');
