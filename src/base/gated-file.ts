@@ -50,6 +50,11 @@ export function writeGated({ fd, size, gate }: GatedFile, data: Uint8Array, posi
   return 'written';
 }
 
+/** Ends all writing where the thread that wrote has ended, perhaps in the middle of a write. */
+export function abandonGate(gate: Int32Array): void {
+  Atomics.store(gate, 0, SHUT);
+}
+
 /** Ends all writing; once more does nothing. Throws where the disk does not come to the end of a write. */
 export function shutGate(gate: Int32Array): void {
   while (Atomics.compareExchange(gate, 0, OPEN, SHUT) !== OPEN) {

@@ -5,7 +5,7 @@
  */
 
 import { Worker } from 'node:worker_threads';
-import { type GatedFile, type Log, shutGate } from '../base/index.js';
+import { abandonGate, type GatedFile, type Log, shutGate } from '../base/index.js';
 import type { FromThread, ThreadFailure, ToThread } from './body-thread-messages.js';
 import type { PoolOptions } from './pool-options.js';
 
@@ -76,6 +76,8 @@ export class BodyThread {
   readonly #start: StartThread;
   readonly #log: Log;
   readonly #listeners = new Map<number, Listener>();
+  /** Of the files that the thread may be writing into. */
+  readonly #gates = new Set<Int32Array>();
   #worker: Worker | undefined;
   #isReady = false;
   readonly #whenReady: Array<() => void> = [];
@@ -136,6 +138,14 @@ export class BodyThread {
   async close(): Promise<void> {
     this.#isClosed = true;
     const worker = this.#worker;
+    // First: a thread that is ended in the middle of a write cannot say that the write is over.
+    for (const gate of [...this.#gates]) {
+      try {
+        this.#shut(gate);
+      } catch (error) {
+        this.#log.error({ err: error }, 'a body is still being written while its thread is ended');
+      }
+    }
     this.#lose();
     await worker?.terminate();
   }
@@ -152,6 +162,8 @@ export class BodyThread {
     worker.on('exit', () => {
       if (worker !== this.#worker) return;
       this.#deaths += 1;
+      for (const gate of this.#gates) abandonGate(gate);
+      this.#gates.clear();
       this.#lose();
     });
   }
@@ -203,8 +215,18 @@ export class BodyThread {
     return new ThreadBody({
       listen: (listener) => this.#listen(id, listener),
       tell: (order) => this.#tell({ ...order, id }),
+      save: (file, position) => {
+        this.#gates.add(file.gate);
+        this.#tell({ kind: 'save', id, file, position });
+      },
+      shut: (gate) => this.#shut(gate),
       forget: () => this.#forget(id),
     });
+  }
+
+  #shut(gate: Int32Array): void {
+    shutGate(gate);
+    this.#gates.delete(gate);
   }
 
   #tell(message: ToThread): void {
@@ -230,7 +252,7 @@ export class BodyThread {
 }
 
 type Order = ToThread extends infer Message
-  ? Message extends { readonly kind: 'save' | 'drain' | 'abort' }
+  ? Message extends { readonly kind: 'drain' | 'abort' }
     ? Omit<Message, 'id'>
     : never
   : never;
@@ -238,6 +260,9 @@ type Order = ToThread extends infer Message
 interface Line {
   listen(listener: Listener): void;
   tell(order: Order): void;
+  /** Has the body written into the file, until its gate is shut by {@link shut}. */
+  save(file: GatedFile, position: number): void;
+  shut(gate: Int32Array): void;
   forget(): void;
 }
 
@@ -265,12 +290,16 @@ export class ThreadBody {
    * undici fails with, {@link FileWriteError} or {@link UnwantedBodyError}; the gate is shut then.
    */
   save(file: GatedFile, position: number, onProgress: (end: number) => void): Promise<void> {
-    return this.#run({ kind: 'save', file, position }, onProgress).finally(() => shutGate(file.gate));
+    const begin = () => this.#line.save(file, position);
+    return this.#run(begin, onProgress).finally(() => this.#line.shut(file.gate));
   }
 
   /** Reads what is left, up to `limit` bytes, and drops it. */
   drain(limit: number): Promise<void> {
-    return this.#run({ kind: 'drain', limit }, () => undefined);
+    return this.#run(
+      () => this.#line.tell({ kind: 'drain', limit }),
+      () => undefined,
+    );
   }
 
   /** Ends the connection where the body is not over; whoever waits for it is told `reason`. */
@@ -282,7 +311,7 @@ export class ThreadBody {
     this.#stop?.(reason);
   }
 
-  #run(order: Order, onProgress: (end: number) => void): Promise<void> {
+  #run(begin: () => void, onProgress: (end: number) => void): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       this.#stop = reject;
@@ -304,7 +333,7 @@ export class ThreadBody {
           reject(error);
         },
       });
-      this.#line.tell(order);
+      begin();
     });
   }
 }
