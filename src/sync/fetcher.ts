@@ -35,6 +35,15 @@ const UNIT_MAX_BYTES = 4 * MIB;
 const JUMP_BYTES = 32 * KIB;
 /** Jumps in a row that are taken for the beginning of something else. */
 const FIRST_JUMPS = 2;
+/**
+ * A reader who jumps on has all of the file fetched once he waited for an n-th of the time that it takes: on a thick line
+ * soon, on a thin one never.
+ */
+const REST_SHARE = 4;
+/** Larger files are not fetched whole on a guess: others would have to leave the cache. */
+const REST_MAX_BYTES = 1024 * MIB;
+/** What one request for the rest asks for: whoever jumps into the middle of it waits for its beginning. */
+const REST_UNIT_BYTES = MIB;
 /** How far ahead of a sequential reader bytes are asked for: grows from one unit to this. */
 const WINDOW_MAX_BYTES = 32 * MIB;
 const FLIGHTS_PER_FILE = 4;
@@ -70,6 +79,8 @@ interface FileFetch {
   windowBytes: number;
   /** How often in a row it jumped to what was not here, and did not read on from there. */
   jumps: number;
+  /** Whether all that is missing is to come, in the order of the file. */
+  wantsRest: boolean;
 }
 
 export class Fetcher {
@@ -131,6 +142,8 @@ export class Fetcher {
     if (fetch.windowBytes === 0) fetch.jumps += 1;
     this.#launch(file, body, fetch, start, stop);
     this.#readAhead(file, body, fetch, stop);
+    fetch.wantsRest ||= this.#isWorthWhole(body, fetch);
+    this.#fetchRest(file, body, fetch);
     return waiting;
   }
 
@@ -173,7 +186,14 @@ export class Fetcher {
   #fetchOf(file: Ino): FileFetch {
     let fetch = this.#fetches.get(file);
     if (fetch === undefined) {
-      fetch = { flights: new Set(), waiters: new Set(), nextStart: 0, windowBytes: 0, jumps: 0 };
+      fetch = {
+        flights: new Set(),
+        waiters: new Set(),
+        nextStart: 0,
+        windowBytes: 0,
+        jumps: 0,
+        wantsRest: false,
+      };
       this.#fetches.set(file, fetch);
     }
     return fetch;
@@ -237,7 +257,7 @@ export class Fetcher {
 
   #readAhead(file: Ino, body: Body, fetch: FileFetch, from: number): void {
     if (fetch.windowBytes > 0)
-      this.#launch(file, body, fetch, from, Math.min(body.size, from + fetch.windowBytes), true);
+      this.#launch(file, body, fetch, from, Math.min(body.size, from + fetch.windowBytes), UNIT_MAX_BYTES);
   }
 
   /** What the line moves in one round trip comes at no extra wait. */
@@ -249,19 +269,31 @@ export class Fetcher {
    * What is fetched where the reader jumped to. One that goes on jumping waits for the rest of it at its next jump, and
    * gains by it only when it comes back: worth it where as many more jumps as there were may well hit what is fetched.
    */
-  #jumpBytes(body: Body, { jumps }: FileFetch): number {
+  #jumpBytes(body: Body, { jumps, wantsRest }: FileFetch): number {
     const unit = this.#unitBytes();
     const mayHit = jumps * unit >= body.size - body.presentBytes;
-    return jumps <= FIRST_JUMPS || mayHit ? unit : JUMP_BYTES;
+    return !wantsRest && (jumps <= FIRST_JUMPS || mayHit) ? unit : JUMP_BYTES;
   }
 
-  /** Starts flights for what is missing of [start, end) and not under way. */
-  #launch(file: Ino, body: Body, fetch: FileFetch, start: number, end: number, ahead = false): void {
+  #isWorthWhole(body: Body, { jumps }: FileFetch): boolean {
+    if (jumps <= FIRST_JUMPS || body.size > REST_MAX_BYTES) return false;
+    return jumps * this.#meter.roundTripMs * REST_SHARE >= this.#meter.timeOf(body.size - body.presentBytes);
+  }
+
+  #fetchRest(file: Ino, body: Body, fetch: FileFetch): void {
+    if (fetch.wantsRest) this.#launch(file, body, fetch, 0, body.size, REST_UNIT_BYTES);
+  }
+
+  /**
+   * Starts flights for what is missing of [start, end) and not under way. `aheadBytes`: no reader waits for it, and one
+   * request is to ask for so much.
+   */
+  #launch(file: Ino, body: Body, fetch: FileFetch, start: number, end: number, aheadBytes?: number): void {
     if (body.size <= WHOLE_FILE_BYTES) {
       if (fetch.flights.size === 0) this.#fly(file, body, fetch, 0, body.size);
       return;
     }
-    const unit = fetch.windowBytes > 0 ? UNIT_MAX_BYTES : this.#jumpBytes(body, fetch);
+    const unit = aheadBytes ?? (fetch.windowBytes > 0 ? UNIT_MAX_BYTES : this.#jumpBytes(body, fetch));
     let at = start;
     while (at < end) {
       const gap = body.firstGap(at, end);
@@ -271,13 +303,13 @@ export class Fetcher {
         at = covered;
         continue;
       }
-      if (ahead && fetch.flights.size >= FLIGHTS_PER_FILE) return;
+      if (aheadBytes !== undefined && fetch.flights.size >= FLIGHTS_PER_FILE) return;
       const stop = this.#nextCovered(
         fetch,
         gap.start,
         Math.min(body.size, Math.max(gap.end, gap.start + unit)),
       );
-      const limit = Math.min(stop, gap.start + UNIT_MAX_BYTES);
+      const limit = Math.min(stop, gap.start + (aheadBytes ?? UNIT_MAX_BYTES));
       const flightEnd = body.firstGap(gap.start, limit)?.end ?? limit;
       this.#fly(file, body, fetch, gap.start, flightEnd);
       at = flightEnd;
@@ -306,6 +338,8 @@ export class Fetcher {
       .then((error) => {
         fetch.flights.delete(flight);
         this.#settleWaiters(file, body, fetch, flight, error);
+        if (error !== undefined || !this.#isCurrent(file, body)) fetch.wantsRest = false;
+        else if (!this.#closed && this.#fetches.get(file) === fetch) this.#fetchRest(file, body, fetch);
       })
       .catch((error: unknown) => this.#log.error({ ino: file, err: error }, 'a fetch could not be ended'));
   }

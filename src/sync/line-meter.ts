@@ -1,5 +1,6 @@
 /** What the line to the server is like: its round trip and its bandwidth, as measured on the requests that are made anyway. */
 
+/** Of one more measurement, where there were many. */
 const WEIGHT = 0.25;
 /** A transfer below this says more of the round trip than of the bandwidth, in bytes. */
 const MEASURED_FROM_BYTES = 64 * 1024;
@@ -10,6 +11,7 @@ const FIRST_BYTES_PER_MS = 10_000;
 export class LineMeter {
   #roundTripMs = FIRST_ROUND_TRIP_MS;
   #bytesPerMs = FIRST_BYTES_PER_MS;
+  #transfers = 0;
 
   /** `elapsedMs`: from the request to the head of its answer. */
   noteRoundTrip(elapsedMs: number): void {
@@ -19,7 +21,19 @@ export class LineMeter {
   /** `elapsedMs`: from the head of the answer to the end of its body. */
   noteTransfer(bytes: number, elapsedMs: number): void {
     if (bytes < MEASURED_FROM_BYTES) return;
-    this.#bytesPerMs += WEIGHT * (bytes / Math.max(1, elapsedMs) - this.#bytesPerMs);
+    this.#transfers += 1;
+    // What is assumed at first counts as one measurement.
+    const weight = Math.max(WEIGHT, 1 / (1 + this.#transfers));
+    this.#bytesPerMs += weight * (bytes / Math.max(1, elapsedMs) - this.#bytesPerMs);
+  }
+
+  get roundTripMs(): number {
+    return this.#roundTripMs;
+  }
+
+  /** What a transfer of so many bytes takes, in ms. */
+  timeOf(bytes: number): number {
+    return bytes / this.#bytesPerMs;
   }
 
   /** Bandwidth x round trip, in bytes. */

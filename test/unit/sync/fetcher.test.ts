@@ -149,6 +149,30 @@ describe('what is fetched', () => {
     assert.ok(file.requests < 30, `${file.requests} requests`);
   });
 
+  test('one who jumps on where the line brings the file soon gets all of it, each byte once', async () => {
+    const file = await Reading.farAway(8 * MIB);
+    let jumps = 0;
+    for (; !file.body.isComplete && jumps < 60; jumps += 1)
+      await file.jumpTo(((jumps * 37) % 127) * 64 * KIB);
+    // 8 MiB take 0.65 s, a quarter of which are 33 jumps.
+    assert.ok(jumps > 30 && jumps < 40, `${jumps} jumps`);
+    assert.equal(file.asked, 8 * MIB);
+  });
+
+  test('what comes so ends with the last reader', async () => {
+    const file = await Reading.farAway(16 * MIB);
+    for (let jumps = 0; file.requests <= jumps; jumps += 1) {
+      assert.ok(jumps < 100, 'the rest was never asked for');
+      await file.jumpTo(((jumps * 37) % 127) * 128 * KIB);
+    }
+    file.world.content.release(file.ino);
+    file.world.engine.unused(file.ino);
+    const { requests } = file;
+    await file.world.clock.advance(2_000);
+    assert.equal(file.requests, requests);
+    assert.equal(file.body.isComplete, false);
+  });
+
   test('a sequential reader is read ahead of, in growing requests, each byte fetched once', async () => {
     const size = 32 * MIB;
     const file = await Reading.of(size);
