@@ -1,6 +1,6 @@
 /**
- * The thread that takes large bodies: GET over connections of its own, each chunk written into its file where it arrives.
- * It decides nothing: what is asked, with which credentials, how long, and whether the answer is the right one, is said
+ * The thread that takes large bodies and listings, over connections of its own: each chunk is written into its file, or
+ * parsed, where it arrives. It decides nothing: what is asked, with which credentials, how long, and whether the answer is the right one, is said
  * by the thread that started it (body-thread.ts).
  *
  * Node's own HTTP client, not undici: its parser is native and in the process already, which halves the processor time
@@ -13,7 +13,14 @@ import { rootCertificates, type TLSSocket } from 'node:tls';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type GatedWrite, systemErrorCode } from '../base/index.js';
 import { BlockWriter } from './block-writer.js';
-import type { FromThread, ThreadFailure, ToThread } from './body-thread-messages.js';
+import {
+  BATCHES_AHEAD,
+  cellsOf,
+  type FromThread,
+  type ThreadFailure,
+  type ToThread,
+} from './body-thread-messages.js';
+import { type DavResponse, MultistatusError, MultistatusReader } from './multistatus.js';
 import { KEEP_ALIVE_MS, type PoolOptions } from './pool-options.js';
 
 /** Progress is told this often: a message costs both threads more than a chunk does. */
@@ -21,7 +28,10 @@ const TELL_EVERY_MS = 1;
 const TELL_EVERY_BYTES = 256 * 1024;
 
 /** What becomes of the bytes that come. */
-type Use = { readonly kind: 'save'; readonly writer: BlockWriter } | { readonly kind: 'drain'; left: number };
+type Use =
+  | { readonly kind: 'save'; readonly writer: BlockWriter }
+  | { readonly kind: 'parse'; readonly reader: MultistatusReader }
+  | { readonly kind: 'drain'; left: number };
 
 /** Connections to one server, kept for the next request. */
 class Connections {
@@ -42,8 +52,8 @@ class Connections {
     }
   }
 
-  get(path: string, headers: Readonly<Record<string, string>>): http.ClientRequest {
-    return this.#request(this.#origin, { path, headers: { ...headers }, agent: this.#agent });
+  open({ method, path, headers }: Extract<ToThread, { kind: 'open' }>): http.ClientRequest {
+    return this.#request(this.#origin, { method, path, headers: { ...headers }, agent: this.#agent });
   }
 }
 
@@ -53,9 +63,12 @@ class Request {
   readonly #request: http.ClientRequest;
   #answer: http.IncomingMessage | undefined;
   #writer: BlockWriter | undefined;
+  #reader: MultistatusReader | undefined;
+  /** Batches of responses that were not used up yet. */
+  #batches = 0;
   #isOver = false;
 
-  constructor(id: number, thread: BodyServer, request: http.ClientRequest) {
+  constructor(id: number, thread: BodyServer, request: http.ClientRequest, content: Uint8Array | undefined) {
     this.#id = id;
     this.#thread = thread;
     this.#request = request;
@@ -68,17 +81,25 @@ class Request {
     });
     request.on('response', (answer) => this.#onAnswer(answer));
     request.on('error', (error) => this.#failLine(error));
-    request.end();
+    request.end(content);
   }
 
   /** Until it is said what becomes of the body, the connection rests. */
   use(use: Use): void {
     if (use.kind === 'save') this.#writer = use.writer;
+    if (use.kind === 'parse') this.#reader = use.reader;
     this.#answer?.on('data', (chunk: Buffer) => {
       if (this.#isOver) return;
       if (use.kind === 'save') this.#write((writer) => writer.push(chunk));
+      else if (use.kind === 'parse') this.#parse(chunk.length, () => use.reader.write(chunk));
       else this.#drop(use, chunk);
     });
+  }
+
+  /** A batch of responses was used up. */
+  more(): void {
+    this.#batches -= 1;
+    if (this.#batches < BATCHES_AHEAD) this.#answer?.resume();
   }
 
   /** Ends it without a word. */
@@ -130,8 +151,25 @@ class Request {
     return true;
   }
 
+  /** False where what came is no multistatus, which is told. */
+  #parse(bytes: number, read: () => readonly DavResponse[]): boolean {
+    let responses: readonly DavResponse[];
+    try {
+      responses = read();
+    } catch (error) {
+      if (!(error instanceof MultistatusError)) throw error;
+      this.#fail({ kind: 'multistatus', message: error.message });
+      return false;
+    }
+    this.#thread.tell({ kind: 'responses', id: this.#id, bytes, rows: cellsOf(responses) });
+    this.#batches += 1;
+    if (this.#batches >= BATCHES_AHEAD) this.#answer?.pause();
+    return true;
+  }
+
   #end(): void {
-    if (!this.flush()) return;
+    const reader = this.#reader;
+    if (!this.flush() || (reader !== undefined && !this.#parse(0, () => reader.end()))) return;
     this.#thread.tellProgress();
     this.#thread.tell({ kind: 'end', id: this.#id });
     this.#isOver = true;
@@ -222,8 +260,8 @@ class BodyServer {
 
   #hear(message: ToThread): void {
     if (message.kind === 'open') {
-      const request = this.#connections.get(message.path, message.headers);
-      this.#requests.set(message.id, new Request(message.id, this, request));
+      const request = this.#connections.open(message);
+      this.#requests.set(message.id, new Request(message.id, this, request, message.content));
       return;
     }
     // What ended meanwhile has been told of.
@@ -231,6 +269,12 @@ class BodyServer {
     switch (message.kind) {
       case 'save':
         request?.use({ kind: 'save', writer: new BlockWriter(message.file, message.position) });
+        return;
+      case 'parse':
+        request?.use({ kind: 'parse', reader: new MultistatusReader() });
+        return;
+      case 'more':
+        request?.more();
         return;
       case 'drain':
         request?.use({ kind: 'drain', left: message.limit });

@@ -1,12 +1,13 @@
 /**
- * Large bodies off the thread that answers the kernel: the other thread (body-thread-worker.ts) makes the request and
- * writes the file, this one is told how far it is. Started when the first body is asked for, and of no use until it
+ * Large bodies and listings off the thread that answers the kernel: the other thread (body-thread-worker.ts) makes the
+ * request and writes the file or reads the XML; this one is told how far it is, or what it says. Started when the first body is asked for, and of no use until it
  * runs; one that dies fails its requests and is started anew, a few times.
  */
 
 import { Worker } from 'node:worker_threads';
 import { abandonGate, type GatedFile, type Log, shutGate } from '../base/index.js';
-import type { FromThread, ThreadFailure, ToThread } from './body-thread-messages.js';
+import { type FromThread, responsesOf, type ThreadFailure, type ToThread } from './body-thread-messages.js';
+import { type DavResponse, MultistatusError } from './multistatus.js';
 import type { PoolOptions } from './pool-options.js';
 
 /** Starts the thread; `data` becomes its workerData. */
@@ -49,8 +50,11 @@ class ThreadError extends Error {
 }
 
 export interface BodyRequest {
+  readonly method: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Sent along, in one piece. */
+  readonly content?: Uint8Array;
   readonly signal: AbortSignal;
   /** Called when the request is written to a connection. */
   readonly onStart: () => void;
@@ -62,11 +66,18 @@ export interface BodyAnswer {
   readonly body: ThreadBody;
 }
 
+/** Responses of a multistatus, and the bytes that they came with. */
+export interface ResponseBatch {
+  readonly bytes: number;
+  readonly responses: readonly DavResponse[];
+}
+
 /** Who hears what the thread says of one request. */
 interface Listener {
   started(): void;
   head(answer: BodyAnswer): void;
   progress(end: number): void;
+  responses(batch: ResponseBatch): void;
   end(): void;
   failed(error: Error): void;
 }
@@ -91,6 +102,11 @@ export class BodyThread {
     this.#start = start;
   }
 
+  /** Whether it takes requests now. */
+  get isRunning(): boolean {
+    return this.#isReady;
+  }
+
   /** Whether it takes requests now; if not, it soon will. */
   get isReady(): boolean {
     if (this.#worker === undefined) this.#launch();
@@ -105,8 +121,8 @@ export class BodyThread {
     });
   }
 
-  /** One GET: resolves with the head of the answer, rejects as `Dispatcher.request` does. */
-  request({ path, headers, signal, onStart }: BodyRequest): Promise<BodyAnswer> {
+  /** One request: resolves with the head of the answer, rejects as `Dispatcher.request` does. */
+  request({ method, path, headers, content, signal, onStart }: BodyRequest): Promise<BodyAnswer> {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
       const id = ++this.#lastId;
@@ -117,20 +133,19 @@ export class BodyThread {
       };
       const settle = () => signal.removeEventListener('abort', onAbort);
       this.#listen(id, {
+        ...SILENT,
         started: onStart,
         head: (answer) => {
           settle();
           resolve(answer);
         },
-        progress: () => undefined,
-        end: () => undefined,
         failed: (error) => {
           settle();
           reject(error);
         },
       });
       signal.addEventListener('abort', onAbort, { once: true });
-      this.#tell({ kind: 'open', id, path, headers });
+      this.#tell({ kind: 'open', id, method, path, headers, content });
     });
   }
 
@@ -194,6 +209,11 @@ export class BodyThread {
           this.#listeners.get(message.ends[at] ?? 0)?.progress(message.ends[at + 1] ?? 0);
         }
         return;
+      case 'responses':
+        this.#listeners
+          .get(message.id)
+          ?.responses({ bytes: message.bytes, responses: responsesOf(message.rows) });
+        return;
       case 'started':
         this.#listeners.get(message.id)?.started();
         return;
@@ -252,7 +272,7 @@ export class BodyThread {
 }
 
 type Order = ToThread extends infer Message
-  ? Message extends { readonly kind: 'drain' | 'abort' }
+  ? Message extends { readonly kind: 'parse' | 'more' | 'drain' | 'abort' }
     ? Omit<Message, 'id'>
     : never
   : never;
@@ -266,7 +286,7 @@ interface Line {
   forget(): void;
 }
 
-/** The body of an answer, waiting in the other thread. To be saved or drained, once, or destroyed. */
+/** The body of an answer, waiting in the other thread. To be saved, parsed or drained, once, or destroyed. */
 export class ThreadBody {
   readonly #line: Line;
   /** Lost before anybody took it up. */
@@ -291,15 +311,56 @@ export class ThreadBody {
    */
   save(file: GatedFile, position: number, onProgress: (end: number) => void): Promise<void> {
     const begin = () => this.#line.save(file, position);
-    return this.#run(begin, onProgress).finally(() => this.#line.shut(file.gate));
+    const progress = (end: number) => {
+      try {
+        onProgress(end);
+      } catch (error) {
+        this.destroy(error instanceof Error ? error : new Error(String(error)));
+      }
+    };
+    return this.#run(begin, { progress }).finally(() => this.#line.shut(file.gate));
+  }
+
+  /**
+   * The responses of a multistatus as its bytes arrive. Rejects with what undici fails with, or {@link MultistatusError}.
+   * Whoever leaves the loop early destroys the body.
+   */
+  async *responses(): AsyncGenerator<ResponseBatch> {
+    const batches: ResponseBatch[] = [];
+    let failure: unknown;
+    let isOver = false;
+    let wake: () => void = () => undefined;
+    const over = (error?: unknown) => {
+      failure = error;
+      isOver = true;
+      wake();
+    };
+    const hear = {
+      responses: (batch: ResponseBatch) => {
+        batches.push(batch);
+        wake();
+      },
+    };
+    this.#run(() => this.#line.tell({ kind: 'parse' }), hear).then(() => over(), over);
+    for (;;) {
+      const batch = batches.shift();
+      if (batch !== undefined) {
+        yield batch;
+        if (!this.#isOver) this.#line.tell({ kind: 'more' });
+      } else if (!isOver) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      } else {
+        if (failure !== undefined) throw failure;
+        return;
+      }
+    }
   }
 
   /** Reads what is left, up to `limit` bytes, and drops it. */
   drain(limit: number): Promise<void> {
-    return this.#run(
-      () => this.#line.tell({ kind: 'drain', limit }),
-      () => undefined,
-    );
+    return this.#run(() => this.#line.tell({ kind: 'drain', limit }), {});
   }
 
   /** Ends the connection where the body is not over; whoever waits for it is told `reason`. */
@@ -311,19 +372,13 @@ export class ThreadBody {
     this.#stop?.(reason);
   }
 
-  #run(begin: () => void, onProgress: (end: number) => void): Promise<void> {
+  #run(begin: () => void, hear: Partial<Listener>): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       this.#stop = reject;
       this.#line.listen({
         ...SILENT,
-        progress: (end) => {
-          try {
-            onProgress(end);
-          } catch (error) {
-            this.destroy(error instanceof Error ? error : new Error(String(error)));
-          }
-        },
+        ...hear,
         end: () => {
           this.#isOver = true;
           resolve();
@@ -342,6 +397,7 @@ const SILENT: Listener = {
   started: () => undefined,
   head: () => undefined,
   progress: () => undefined,
+  responses: () => undefined,
   end: () => undefined,
   failed: () => undefined,
 };
@@ -355,6 +411,8 @@ function errorOf(failure: ThreadFailure): Error {
       const cause = Object.assign(new Error(message), { code, errno, syscall: 'write' });
       return new FileWriteError(message, { cause });
     }
+    case 'multistatus':
+      return new MultistatusError(failure.message);
     case 'shut':
     case 'beyond':
       return new UnwantedBodyError(failure.kind);

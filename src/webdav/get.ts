@@ -68,7 +68,7 @@ async function ask(
       },
       expect: [405, 416],
       expectsSlashRedirect: true,
-      isDelivery,
+      ...(isDelivery ? { thread: 'start' } : {}),
       ...(signal === undefined ? {} : { signal }),
     }),
   );

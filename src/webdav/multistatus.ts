@@ -4,6 +4,7 @@
  */
 
 import { SaxesParser, type SaxesTagNS } from 'saxes';
+import { Pacer } from '../base/index.js';
 
 /** Properties in the namespace `DAV:` that came with a 2xx status, by local name. */
 export type DavProperties = ReadonlyMap<string, string>;
@@ -24,6 +25,26 @@ export class MultistatusError extends Error {
 const DAV = 'DAV:';
 /** Text of one element; the longest that matters is an href of a deep path with every byte encoded. */
 const MAX_TEXT_CHARS = 64 * 1024;
+
+/** What is parsed before others may have their turn: some twenty entries. */
+const SLICE_BYTES = 8 * 1024;
+
+/** The responses of a body, in batches as its bytes arrive. Rejects as `chunks`, or with {@link MultistatusError}. */
+export async function* readMultistatus(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<readonly DavResponse[]> {
+  const reader = new MultistatusReader();
+  const pacer = new Pacer();
+  for await (const chunk of chunks) {
+    for (let start = 0; start < chunk.length; start += SLICE_BYTES) {
+      const responses = reader.write(chunk.subarray(start, start + SLICE_BYTES));
+      if (responses.length > 0) yield responses;
+      await pacer.pause();
+    }
+  }
+  const last = reader.end();
+  if (last.length > 0) yield last;
+}
 
 /** A response element while it is read. */
 interface Draft {

@@ -1,6 +1,5 @@
 /** PROPFIND: listings (Depth 1), one entry (Depth 0), quota. Named properties only, read as they stream in. */
 
-import { Pacer } from '../base/index.js';
 import {
   nameOfRemote,
   type Quota,
@@ -13,13 +12,11 @@ import type { DavContext } from './context.js';
 import { makeError, type RequestSubject, statusError } from './error-map.js';
 import { makeTag, parseTag } from './etags.js';
 import { parseHttpDate, parseLength } from './headers.js';
-import { type DavResponse, MultistatusError, MultistatusReader } from './multistatus.js';
+import { type DavResponse, MultistatusError } from './multistatus.js';
 import type { Reply } from './reply.js';
 import { withRetries } from './retry.js';
 
 const ENTRY_PROPERTIES = ['resourcetype', 'getcontentlength', 'getetag', 'getlastmodified'] as const;
-/** What is parsed before others may have their turn: some twenty entries. */
-const SLICE_BYTES = 8 * 1024;
 const QUOTA_PROPERTIES = ['quota-available-bytes', 'quota-used-bytes'] as const;
 
 /** Yields the entries of `dir` in batches as they arrive. Repeats itself only until the first batch is out. */
@@ -107,6 +104,7 @@ async function ask(context: DavContext, subject: RequestSubject, question: Quest
       'content-length': String(body.length),
     },
     body: { size: body.length, open: () => body },
+    thread: 'use',
     expect: [400],
     ...(question.signal === undefined ? {} : { signal: question.signal }),
   });
@@ -137,18 +135,8 @@ export async function* readResponses(
   subject: RequestSubject,
   reply: Reply,
 ): AsyncGenerator<readonly DavResponse[]> {
-  const reader = new MultistatusReader();
   try {
-    const pacer = new Pacer();
-    for await (const chunk of reply.chunks()) {
-      for (let start = 0; start < chunk.length; start += SLICE_BYTES) {
-        const responses = reader.write(chunk.subarray(start, start + SLICE_BYTES));
-        if (responses.length > 0) yield responses;
-        await pacer.pause();
-      }
-    }
-    const last = reader.end();
-    if (last.length > 0) yield last;
+    yield* reply.responses();
   } catch (error) {
     if (!(error instanceof MultistatusError)) throw error;
     throw makeError(subject, {

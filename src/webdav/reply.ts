@@ -6,9 +6,10 @@ import { isRemoteError, type RemoteError } from '../remote/index.js';
 import { FileWriteError, type ThreadBody, UnwantedBodyError } from './body-thread.js';
 import { exchangeError, makeError, type RequestSubject } from './error-map.js';
 import { type HeaderMap, parseLength } from './headers.js';
+import { type DavResponse, MultistatusError, readMultistatus } from './multistatus.js';
 import type { Watchdog } from './watchdog.js';
 
-/** Where the bytes are: in a stream of this thread, or with the thread for large bodies. */
+/** Where the bytes are: in a stream of this thread, or with the thread for bodies. */
 export type ReplyBody =
   | { readonly kind: 'stream'; readonly stream: Dispatcher.ResponseData['body'] }
   | { readonly kind: 'elsewhere'; readonly body: ThreadBody };
@@ -54,24 +55,45 @@ export class Reply {
     return parseLength(this.headers['content-length']);
   }
 
-  /** The body, once, where no delivery was asked for. Rejects with RemoteError; leaving the loop early closes the connection. */
-  async *chunks(): AsyncGenerator<Uint8Array> {
-    const { body, watchdog, idleMs, subject } = this.#parts;
-    if (body.kind === 'elsewhere') throw new Error('the body of a delivery is saved, not read');
+  /** The body, once, where it is in this thread. Rejects with RemoteError; leaving the loop early closes the connection. */
+  chunks(): AsyncGenerator<Uint8Array> {
+    const { body } = this.#parts;
+    if (body.kind === 'elsewhere') throw new Error('a body in another thread is not read in this one');
+    return this.#take(body.stream, ({ length }) => length);
+  }
+
+  /**
+   * The responses of a multistatus, once, as the bytes arrive. Rejects with RemoteError or {@link MultistatusError}; leaving
+   * the loop early closes the connection.
+   */
+  async *responses(): AsyncGenerator<readonly DavResponse[]> {
+    const { body } = this.#parts;
+    if (body.kind === 'stream') yield* readMultistatus(this.chunks());
+    else {
+      for await (const { responses } of this.#take(body.body.responses(), ({ bytes }) => bytes)) {
+        if (responses.length > 0) yield responses;
+      }
+    }
+  }
+
+  async *#take<T>(parts: AsyncIterable<T>, bytesOf: (part: T) => number): AsyncGenerator<T> {
+    const { watchdog, idleMs, subject } = this.#parts;
     this.#begin();
     let failure: unknown;
-    const iterator: AsyncIterator<Uint8Array> = body.stream[Symbol.asyncIterator]();
+    const iterator = parts[Symbol.asyncIterator]();
     try {
       for (;;) {
         watchdog.arm('idle', idleMs);
         const next = await iterator.next();
         watchdog.disarm();
         if (next.done === true) break;
-        this.#receivedBytes += next.value.length;
+        this.#receivedBytes += bytesOf(next.value);
         yield next.value;
       }
       this.#checkLength();
     } catch (error) {
+      failure = error;
+      if (error instanceof MultistatusError) throw error;
       failure = exchangeError(subject, this.#reasonOf(error), { started: true, sent: true });
       throw failure;
     } finally {

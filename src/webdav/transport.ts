@@ -6,7 +6,7 @@
 import type { AuthHeaders, AuthProvider } from '../auth/index.js';
 import { abortable, type Clock, type Log } from '../base/index.js';
 import { RemoteError, type UploadBody } from '../remote/index.js';
-import { BodyThread, type StartThread } from './body-thread.js';
+import { type BodyRequest, BodyThread, type StartThread } from './body-thread.js';
 import { ConnectionPool, type TracedRequest } from './connection-pool.js';
 import { exchangeError, makeError, type RequestSubject, statusError } from './error-map.js';
 import { toHeaderMap } from './headers.js';
@@ -37,8 +37,11 @@ export interface Exchange {
   readonly signal?: AbortSignal;
   readonly onProgress?: (sentBytes: number) => void;
   readonly onSent?: () => void;
-  /** The body goes into a file: another thread may take it. */
-  readonly isDelivery?: boolean;
+  /**
+   * The answer's body is only saved or read as a multistatus, so that the thread for bodies may take it: where that runs, or
+   * which is to run from now on.
+   */
+  readonly thread?: 'use' | 'start';
   /** How many times as long as usual the answer may take; 1 when absent. */
   readonly patience?: number;
   /** Statuses beside 2xx that the caller reads itself. */
@@ -53,6 +56,8 @@ const MAX_REDIRECTS = 5;
 const READ_REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** Followed for changes: only these promise that the method stays (RFC 9110 section 15.4). */
 const CHANGE_REDIRECTS: ReadonlySet<number> = new Set([307, 308]);
+
+const NOTHING = new Uint8Array(0);
 
 /** The head of an answer, from whichever thread asked. */
 interface Head {
@@ -130,11 +135,20 @@ export class Transport {
     await Promise.all([this.#pool.close(), this.#thread.close()]);
   }
 
-  async #ask(request: TracedRequest, isDelivery: boolean): Promise<Head> {
-    if (!isDelivery || !this.#thread.isReady) {
-      const { statusCode, headers, body } = await this.#pool.request(request);
-      return { statusCode, headers, body: { kind: 'stream', stream: body } };
-    }
+  /** What the thread for bodies would send along; undefined where that does not take the exchange. */
+  #contentForThread({ thread, body }: Exchange): Uint8Array | undefined {
+    if (thread === undefined) return undefined;
+    if (thread === 'start' ? !this.#thread.isReady : !this.#thread.isRunning) return undefined;
+    const content = body === undefined || body.size === 0 ? NOTHING : body.open();
+    return content instanceof Uint8Array ? content : undefined;
+  }
+
+  async #askHere(request: TracedRequest): Promise<Head> {
+    const { statusCode, headers, body } = await this.#pool.request(request);
+    return { statusCode, headers, body: { kind: 'stream', stream: body } };
+  }
+
+  async #askThere(request: BodyRequest): Promise<Head> {
     const { statusCode, headers, body } = await this.#thread.request(request);
     return { statusCode, headers, body: { kind: 'elsewhere', body } };
   }
@@ -171,40 +185,48 @@ export class Transport {
       const answerMs = (subject.changes ? timeouts.changeMs : timeouts.headersMs) * (exchange.patience ?? 1);
       watchdog.arm('connect', timeouts.connectMs);
       const { pathname, search } = new URL(url);
-      const response = await this.#ask(
-        {
-          path: pathname + search,
-          method: subject.method,
-          headers: { 'user-agent': this.#options.userAgent, ...exchange.headers, ...credentials },
-          signal: watchdog.signal,
-          onStart: () => {
-            progress.started = true;
-            // A request without a body is whole with its head: from here on the server may have taken it.
-            if (body?.size === 0) exchange.onSent?.();
-            if (progress.sent) watchdog.arm('headers', answerMs);
-            else watchdog.arm('idle', timeouts.idleMs);
-          },
-          ...(body === undefined || body.size === 0
-            ? {}
-            : {
-                body: asRequestBody(
-                  uploadChunks(body, {
-                    onProgress: (sentBytes) => {
-                      meter.sentBytes = sentBytes;
-                      if (!progress.sent) watchdog.arm('idle', timeouts.idleMs);
-                      exchange.onProgress?.(sentBytes);
-                    },
-                    onSent: () => {
-                      progress.sent = true;
-                      watchdog.arm('headers', answerMs);
-                      exchange.onSent?.();
-                    },
-                  }),
-                ),
-              }),
+      const content = this.#contentForThread(exchange);
+      const head = {
+        path: pathname + search,
+        method: subject.method,
+        headers: { 'user-agent': this.#options.userAgent, ...exchange.headers, ...credentials },
+        signal: watchdog.signal,
+        onStart: () => {
+          progress.started = true;
+          // What goes out with its head, or has nothing behind it: from here on the server may have taken it.
+          if (content !== undefined || body?.size === 0) {
+            progress.sent = true;
+            meter.sentBytes = content?.length ?? 0;
+            exchange.onSent?.();
+          }
+          if (progress.sent) watchdog.arm('headers', answerMs);
+          else watchdog.arm('idle', timeouts.idleMs);
         },
-        exchange.isDelivery === true,
-      );
+      };
+      const response =
+        content !== undefined
+          ? await this.#askThere({ ...head, content })
+          : await this.#askHere({
+              ...head,
+              ...(body === undefined || body.size === 0
+                ? {}
+                : {
+                    body: asRequestBody(
+                      uploadChunks(body, {
+                        onProgress: (sentBytes) => {
+                          meter.sentBytes = sentBytes;
+                          if (!progress.sent) watchdog.arm('idle', timeouts.idleMs);
+                          exchange.onProgress?.(sentBytes);
+                        },
+                        onSent: () => {
+                          progress.sent = true;
+                          watchdog.arm('headers', answerMs);
+                          exchange.onSent?.();
+                        },
+                      }),
+                    ),
+                  }),
+            });
       const headers = toHeaderMap(response.headers);
       meter.answered(response.statusCode, clock.nowMs());
       const giveBack = release;

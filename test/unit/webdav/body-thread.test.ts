@@ -38,7 +38,13 @@ async function saveThrough(then: string, file: TargetFile) {
   );
   await thread.started();
   const { signal } = new AbortController();
-  const { body } = await thread.request({ path: '/', headers: {}, signal, onStart: () => undefined });
+  const { body } = await thread.request({
+    method: 'GET',
+    path: '/',
+    headers: {},
+    signal,
+    onStart: () => undefined,
+  });
   let noteWriting: () => void = () => undefined;
   const writing = new Promise<void>((resolve) => {
     noteWriting = resolve;

@@ -266,54 +266,6 @@ describe('retries', () => {
   });
 });
 
-describe('listings', () => {
-  test('skip what cannot be shown, and say so', async () => {
-    const { store, skipped } = await rigWith([
-      {
-        action: found(
-          collectionXml('/dav/dir/'),
-          fileXml('/dav/dir/good'),
-          fileXml('/dav/dir/bad%2Fname'),
-          fileXml('/dav/dir/100%'),
-          fileXml('/dav/elsewhere/x'),
-          fileXml('/dav/dir/sizeless', { size: '' }),
-          collectionXml('http://internal.example/dav/dir/sub/'),
-        ),
-      },
-    ]);
-    const entries = await listAll(store, DIR);
-    assert.deepEqual(
-      entries.map(({ name, kind }) => [name, kind]),
-      [
-        ['good', 'file'],
-        ['sub', 'dir'],
-      ],
-    );
-    assert.deepEqual(
-      skipped.map(({ reason }) => reason),
-      ['bad-name', 'bad-encoding', 'elsewhere', 'no-size'],
-    );
-    assert.ok(skipped.every(({ directory }) => directory === DIR));
-  });
-
-  test('without a response element are empty', async () => {
-    const { store } = await rigWith([{ action: found() }]);
-    assert.deepEqual(await listAll(store, DIR), []);
-  });
-
-  test('of a file are not-found', async () => {
-    const { store } = await rigWith([{ action: found(fileXml('/dav/dir')) }]);
-    await rejectsWith(listAll(store, DIR), 'not-found');
-  });
-
-  test('that break off are an error, not a shorter listing', async () => {
-    const headers = { 'content-type': 'text/xml' };
-    const cut = multistatus(collectionXml('/dav/dir/'), fileXml('/dav/dir/a')).slice(0, -10);
-    const { store } = await rigWith([{ action: { kind: 'answer', status: 207, headers, body: cut } }]);
-    await rejectsWith(listAll(store, DIR), 'protocol');
-  });
-});
-
 describe('reads', () => {
   const answer = (status: number, headers: Record<string, string>, body = ''): FaultRule['action'] => ({
     kind: 'answer',
