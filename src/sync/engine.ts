@@ -140,7 +140,7 @@ export class SyncEngine implements Sync, SyncControl {
     const meter = new LineMeter();
     const refresher = new Refresher({ state, store, editor, connectivity, clock, log }, options);
     const fetcher = new Fetcher({ state, content, store, connectivity, meter, rates, clock, log });
-    this.#siblings = new Siblings({ state, content, fetcher, connectivity, log });
+    this.#siblings = new Siblings({ state, content, fetcher, connectivity, log }, options);
     const sessions = new WriteSessions({ state, content, fetcher, editor, clock, usage });
     const carryOut = new CarryOut({
       state,

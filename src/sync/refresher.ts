@@ -29,6 +29,7 @@ import {
   type RemoteStore,
 } from '../remote/index.js';
 import type { DirRecord, Place, StateStore } from '../state/index.js';
+import { maxAhead } from './ahead-limit.js';
 import type { Connectivity } from './connectivity.js';
 import { isSameVersion, type Merge, type SeenEntry } from './merge.js';
 import { isBelowInBase, serverPath } from './server-tree.js';
@@ -39,6 +40,7 @@ import { decodeXSym, XSYM_SIZE_BYTES } from './xsym.js';
 export interface RefresherOptions {
   /** How long a listing is taken as true. */
   readonly freshnessMs: number;
+  readonly maxConnections: number;
 }
 
 /**
@@ -137,6 +139,7 @@ export class Refresher {
       list: (dir) => this.refresh(dir).catch((error: unknown) => this.#logFailure(dir, error)),
       isListing: (dir) => this.#flights.has(dir),
       mayAsk: () => deps.connectivity.waitMs === 0,
+      atOnce: () => maxAhead(options),
     });
   }
 

@@ -8,6 +8,7 @@ import { type Ino, isAbortError, type Log, type Name } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
 import { isRemoteError } from '../remote/index.js';
 import { compareNames, type FileRecord, type StateStore } from '../state/index.js';
+import { maxAhead } from './ahead-limit.js';
 import type { Connectivity } from './connectivity.js';
 import type { Fetcher } from './fetcher.js';
 
@@ -21,7 +22,6 @@ const SKIPPED_MAX = 8;
 const FIRST_WINDOW_FILES = 8;
 const WINDOW_MAX_FILES = 64;
 const WINDOW_MAX_BYTES = 4 * 1024 * KIB;
-const FLIGHTS_MAX = 8;
 /** Entries looked at for one guess: a directory may be full of what is here already. */
 const SCAN_MAX = 256;
 
@@ -32,7 +32,13 @@ interface Guess {
   readonly size: number;
 }
 
+/** Read at each use: they may change while the engine runs. */
+export interface SiblingsOptions {
+  readonly maxConnections: number;
+}
+
 export class Siblings {
+  readonly #options: SiblingsOptions;
   readonly #state: StateStore;
   readonly #content: ContentStore;
   readonly #fetcher: Fetcher;
@@ -49,13 +55,17 @@ export class Siblings {
   readonly #waiting: Guess[] = [];
   #flying = 0;
 
-  constructor(deps: {
-    readonly state: StateStore;
-    readonly content: ContentStore;
-    readonly fetcher: Fetcher;
-    readonly connectivity: Connectivity;
-    readonly log: Log;
-  }) {
+  constructor(
+    deps: {
+      readonly state: StateStore;
+      readonly content: ContentStore;
+      readonly fetcher: Fetcher;
+      readonly connectivity: Connectivity;
+      readonly log: Log;
+    },
+    options: SiblingsOptions,
+  ) {
+    this.#options = options;
     this.#state = deps.state;
     this.#content = deps.content;
     this.#fetcher = deps.fetcher;
@@ -144,7 +154,7 @@ export class Siblings {
   }
 
   #pump(): void {
-    while (this.#flying < FLIGHTS_MAX) {
+    while (this.#flying < maxAhead(this.#options)) {
       const guess = this.#waiting.shift();
       if (guess === undefined) return;
       const node = this.#state.get(guess.ino);

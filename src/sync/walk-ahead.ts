@@ -8,8 +8,6 @@ import { LRUCache } from 'lru-cache';
 import type { Ino } from '../base/index.js';
 import type { DirRecord, StateView } from '../state/index.js';
 
-/** Listings under way ahead of the reader: few enough that what the reader waits for itself is not held up. */
-const AT_ONCE = 12;
 /** Each directory that the reader opens pays for this many listings ahead of it; the sum is bounded. */
 const CREDIT = 8;
 const CREDIT_MAX = 128;
@@ -25,6 +23,8 @@ export interface WalkAheadDeps {
   readonly isListing: (dir: Ino) => boolean;
   /** Whether requests may be made now. */
   readonly mayAsk: () => boolean;
+  /** How many listings may be under way ahead of the reader. */
+  readonly atOnce: () => number;
 }
 
 export class WalkAhead {
@@ -95,8 +95,9 @@ export class WalkAhead {
 
   #pump(): void {
     const { list, isListing, mayAsk, state } = this.#deps;
+    const atOnce = this.#deps.atOnce();
     for (let index = 0; index < this.#frontier.length; ) {
-      if (this.#closed || this.#running >= AT_ONCE || this.#credit <= 0 || !mayAsk()) return;
+      if (this.#closed || this.#running >= atOnce || this.#credit <= 0 || !mayAsk()) return;
       const dir = this.#frontier[index];
       const node = dir === undefined ? undefined : state.get(dir);
       if (dir === undefined || node?.kind !== 'dir' || !isUnlisted(node)) {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Ino } from '../../../src/base/index.js';
+import type { FakeRemoteOptions } from '../../support/fake-remote.js';
 import { remote, World } from './world.js';
 
 const COUNT = 30;
@@ -10,8 +11,8 @@ const SIZE = 10 * 1024;
 
 const nameAt = (index: number) => `/dir/f${String(index).padStart(3, '0')}`;
 
-async function directory(): Promise<World> {
-  const world = new World();
+async function directory(options: Partial<FakeRemoteOptions> = {}): Promise<World> {
+  const world = new World(() => 0.5, options);
   world.server.mkdirDirect(remote('/dir'));
   for (let index = 0; index < COUNT; index += 1)
     world.server.writeDirect(remote(nameAt(index)), new Uint8Array(SIZE).fill(index));
@@ -56,6 +57,24 @@ test('a reader who goes in order finds the next ones here', async () => {
   for (let index = 4; index < COUNT; index += 1) await read(world, index);
   assert.equal(here(world), COUNT);
   assert.equal(world.server.counts().read, COUNT);
+});
+
+test('two connections are left to whoever waits', async () => {
+  let running = 0;
+  let most = 0;
+  const world = await directory({
+    pause: async (verb) => {
+      if (verb !== 'read') return;
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise((resolve) => setImmediate(resolve));
+      running -= 1;
+    },
+  });
+  for (let index = 0; index < COUNT; index += 1) await read(world, index);
+  assert.equal(here(world), COUNT);
+  // Of the four that the engine may use; the reader himself waits for one more.
+  assert.ok(most === 2 || most === 3, `${most} at a time`);
 });
 
 test('one who jumps gets what he reads', async () => {

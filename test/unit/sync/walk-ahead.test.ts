@@ -26,6 +26,7 @@ class Walk extends Trees {
       },
       isListing: (dir) => this.#under.has(dir),
       mayAsk: () => true,
+      atOnce: () => 12,
     });
   }
 
