@@ -61,9 +61,14 @@ export class WalkAhead {
   settled(dir: Ino): void {
     const at = this.#frontier.indexOf(dir);
     if (at === -1) return;
+    this.#open(at, dir);
+    this.#pump();
+  }
+
+  /** Puts what is in the directory `dir` of the frontier in its place. */
+  #open(at: number, dir: Ino): void {
     this.#frontier.splice(at, 1, ...this.#unlistedIn(dir));
     this.#frontier.length = Math.min(this.#frontier.length, FRONTIER_MAX);
-    this.#pump();
   }
 
   /** The reader came to a directory that was not foreseen: it goes on with what follows there, and then above. */
@@ -100,8 +105,13 @@ export class WalkAhead {
       if (this.#closed || this.#running >= atOnce || this.#credit <= 0 || !mayAsk()) return;
       const dir = this.#frontier[index];
       const node = dir === undefined ? undefined : state.get(dir);
-      if (dir === undefined || node?.kind !== 'dir' || !isUnlisted(node)) {
+      if (dir === undefined || node?.kind !== 'dir') {
         this.#frontier.splice(index, 1);
+        continue;
+      }
+      if (!isUnlisted(node)) {
+        // Listed, but its listing is not settled yet: left out here, what is in it would never come.
+        this.#open(index, dir);
         continue;
       }
       index += 1;

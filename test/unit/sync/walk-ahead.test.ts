@@ -40,11 +40,16 @@ class Walk extends Trees {
     if (!isListed) this.arrive(dir);
   }
 
-  arrive(dir: number): void {
+  /** Its listing is taken in, of which {@link WalkAhead} is not told yet. */
+  takeIn(dir: number): void {
     this.state.transact((tx) => {
       const node = tx.get(ino(dir));
       if (node?.kind === 'dir') tx.put({ ...node, listedAtMs: 1 });
     });
+  }
+
+  arrive(dir: number): void {
+    this.takeIn(dir);
     this.#under.get(ino(dir))?.();
     this.#under.delete(ino(dir));
     this.ahead.settled(ino(dir));
@@ -93,6 +98,16 @@ describe('listings ahead of a walk', () => {
     walk.arrive(3);
     assert.ok(reads > 1_000 && reads < 2_000, `${reads} records read`);
     assert.deepEqual(walk.asked, [ino(3)]);
+  });
+
+  test('of what is in a directory come also when another one is told of between its listing and the word of it', () => {
+    const walk = new Walk({ 2: ROOT_INO, 3: ROOT_INO, 4: ROOT_INO, 7: 3, 8: 3 });
+    walk.open(ROOT_INO);
+    walk.open(2);
+    walk.takeIn(3);
+    walk.arrive(4);
+    walk.arrive(3);
+    assert.deepEqual(walk.asked, [ino(3), ino(4), ino(7), ino(8)]);
   });
 
   test('end when the reader opens nothing any more', () => {
