@@ -43,7 +43,10 @@ const REST_SHARE = 4;
 /** Larger files are not fetched whole on a guess: others would have to leave the cache. */
 const REST_MAX_BYTES = 1024 * MIB;
 /** What one request for the rest asks for: whoever jumps into the middle of it waits for its beginning. */
-const REST_UNIT_BYTES = MIB;
+const REST_UNIT_BYTES = 2 * MIB;
+/** The jump at which a larger piece tells what the line brings. */
+const MEASURED_JUMP = 4;
+const MEASURED_BYTES = MIB;
 /** How far ahead of a sequential reader bytes are asked for: grows from one unit to this. */
 const WINDOW_MAX_BYTES = 32 * MIB;
 const FLIGHTS_PER_FILE = 4;
@@ -272,7 +275,9 @@ export class Fetcher {
   #jumpBytes(body: Body, { jumps, wantsRest }: FileFetch): number {
     const unit = this.#unitBytes();
     const mayHit = jumps * unit >= body.size - body.presentBytes;
-    return !wantsRest && (jumps <= FIRST_JUMPS || mayHit) ? unit : JUMP_BYTES;
+    if (wantsRest) return JUMP_BYTES;
+    if (jumps === MEASURED_JUMP) return MEASURED_BYTES;
+    return jumps <= FIRST_JUMPS || mayHit ? unit : JUMP_BYTES;
   }
 
   #isWorthWhole(body: Body, { jumps }: FileFetch): boolean {

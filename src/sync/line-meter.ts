@@ -1,17 +1,20 @@
 /** What the line to the server is like: its round trip and its bandwidth, as measured on the requests that are made anyway. */
 
-/** Of one more measurement, where there were many. */
+/** Of the newest round trip in the mean. */
 const WEIGHT = 0.25;
+/** What is left of the weight of earlier transfers with each new one: of two transfers the longer one says more. */
+const FADING = 0.75;
 /** A transfer below this says more of the round trip than of the bandwidth, in bytes. */
 const MEASURED_FROM_BYTES = 64 * 1024;
-/** Until something was measured: 20 ms and 10 MB/s. */
+/** Until something was measured: 20 ms and 10 MB/s, as of a transfer of a few milliseconds. */
 const FIRST_ROUND_TRIP_MS = 20;
+const FIRST_TRANSFER_MS = 2;
 const FIRST_BYTES_PER_MS = 10_000;
 
 export class LineMeter {
   #roundTripMs = FIRST_ROUND_TRIP_MS;
-  #bytesPerMs = FIRST_BYTES_PER_MS;
-  #transfers = 0;
+  #bytes = FIRST_BYTES_PER_MS * FIRST_TRANSFER_MS;
+  #elapsedMs = FIRST_TRANSFER_MS;
 
   /** `elapsedMs`: from the request to the head of its answer. */
   noteRoundTrip(elapsedMs: number): void {
@@ -21,10 +24,8 @@ export class LineMeter {
   /** `elapsedMs`: from the head of the answer to the end of its body. */
   noteTransfer(bytes: number, elapsedMs: number): void {
     if (bytes < MEASURED_FROM_BYTES) return;
-    this.#transfers += 1;
-    // What is assumed at first counts as one measurement.
-    const weight = Math.max(WEIGHT, 1 / (1 + this.#transfers));
-    this.#bytesPerMs += weight * (bytes / Math.max(1, elapsedMs) - this.#bytesPerMs);
+    this.#bytes = FADING * this.#bytes + bytes;
+    this.#elapsedMs = FADING * this.#elapsedMs + Math.max(1, elapsedMs);
   }
 
   get roundTripMs(): number {
@@ -33,11 +34,11 @@ export class LineMeter {
 
   /** What a transfer of so many bytes takes, in ms. */
   timeOf(bytes: number): number {
-    return bytes / this.#bytesPerMs;
+    return (bytes / this.#bytes) * this.#elapsedMs;
   }
 
   /** Bandwidth x round trip, in bytes. */
   get bytesPerRoundTrip(): number {
-    return Math.ceil(this.#bytesPerMs * this.#roundTripMs);
+    return Math.ceil((this.#bytes / this.#elapsedMs) * this.#roundTripMs);
   }
 }

@@ -130,7 +130,8 @@ describe('what is fetched', () => {
     const file = await Reading.farAway(64 * MIB);
     for (let read = 0; read < 20; read += 1) await file.jumpTo(((read * 37) % 60) * MIB + 300 * KIB);
     assert.equal(file.requests, 20);
-    assert.ok(file.asked <= 2 * 256 * KIB + 18 * 32 * KIB, `${file.asked} bytes`);
+    // One of them tells what the line brings.
+    assert.ok(file.asked <= 2 * 256 * KIB + MIB + 17 * 32 * KIB, `${file.asked} bytes`);
   });
 
   test('one who reads on from there has as much as before waiting at the next place', async () => {
@@ -155,7 +156,7 @@ describe('what is fetched', () => {
     for (; !file.body.isComplete && jumps < 60; jumps += 1)
       await file.jumpTo(((jumps * 37) % 127) * 64 * KIB);
     // 8 MiB take 0.65 s, a quarter of which are 33 jumps.
-    assert.ok(jumps > 30 && jumps < 40, `${jumps} jumps`);
+    assert.ok(jumps > 20 && jumps < 40, `${jumps} jumps`);
     assert.equal(file.asked, 8 * MIB);
   });
 

@@ -29,6 +29,16 @@ describe('LineMeter', () => {
     }
   });
 
+  test('of a short transfer and a long one the long one tells the bandwidth', () => {
+    const meter = new LineMeter();
+    for (let time = 0; time < 4; time += 1) meter.noteTransfer(100_000, 10);
+    meter.noteTransfer(10_000_000, 100);
+    assert.ok(
+      meter.timeOf(10_000_000) > 90 && meter.timeOf(10_000_000) < 150,
+      `${meter.timeOf(10_000_000)} ms`,
+    );
+  });
+
   test('one outlier does not decide', () => {
     const meter = measured(20, 10_000);
     meter.noteRoundTrip(10_000);
