@@ -1,8 +1,6 @@
 /**
  * The benchmark: the same work with each tool on Apache behind a far line, in one run.
  *
- *     npm run bench -- [--only NAME]... [--tool NAME]... [--rtt MS] [--rate BYTES_PER_S] [--json FILE] [--results FILE] [--list]
- *
  * `--results test/bench/RESULTS.md` writes the page that is checked in.
  */
 
@@ -21,20 +19,30 @@ import { WORKLOADS } from './workloads/index.js';
 const DEFAULT_RTT_MS = 20;
 /** As a person types it; what follows is what was given. */
 const COMMAND = 'npm run bench --';
+const USAGE = `${COMMAND} [--only NAME]... [--tool NAME]... [--rtt MS] [--rate BYTES_PER_S] [--json FILE] [--results FILE] [--list]`;
 
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string', multiple: true },
-    tool: { type: 'string', multiple: true },
-    rtt: { type: 'string' },
-    rate: { type: 'string' },
-    json: { type: 'string' },
-    results: { type: 'string' },
-    list: { type: 'boolean' },
-  },
-});
+const { values } = readCommand();
 
 const rttMs = Number(values.rtt ?? DEFAULT_RTT_MS);
+
+function readCommand() {
+  try {
+    return parseArgs({
+      options: {
+        only: { type: 'string', multiple: true },
+        tool: { type: 'string', multiple: true },
+        rtt: { type: 'string' },
+        rate: { type: 'string' },
+        json: { type: 'string' },
+        results: { type: 'string' },
+        list: { type: 'boolean' },
+      },
+    });
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : error}\n${USAGE}\n`);
+    process.exit(2);
+  }
+}
 
 /** The chosen ones of `all`, or all; ends the program with a message for a name that is none of theirs. */
 function choose<T extends { readonly name: string }>(

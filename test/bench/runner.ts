@@ -209,6 +209,7 @@ class BenchRun implements Run {
       server: { url: url.href, user, password },
       mountPoint: this.#mountPoint,
       cacheDir: this.#cacheDir,
+      root: this.#options.root,
       scratchDir,
     });
   }

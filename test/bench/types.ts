@@ -18,6 +18,8 @@ export interface ToolOptions {
   readonly server: MountTarget;
   readonly mountPoint: string;
   readonly cacheDir: string;
+  /** What the server serves: for a tool that needs no server. */
+  readonly root: string;
   /** A directory for small files of the tool's own. */
   readonly scratchDir: string;
 }

@@ -26,6 +26,7 @@ test_components=(
 bench_components=(
   "${test_components[@]}"
   /sbin/mount.davfs:davfs2
+  /usr/bin/bindfs:bindfs
 )
 
 case "${1:-}" in
