@@ -1,6 +1,8 @@
 /** Bodies on their way into a file, through the thread for large bodies and without it, when the line plays tricks. */
 
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { Secret } from '../../../src/base/index.js';
@@ -23,6 +25,19 @@ type StartThread = NonNullable<WebdavOptions['startThread']>;
 const FILE = '/file' as RemotePath;
 const MIB = 1024 * 1024;
 const CONTENT = Buffer.from(Array.from({ length: MIB }, (_, index) => (index * 7 + (index >> 9)) % 256));
+
+/** The threads of this process, by field 19 of their stat (proc_pid_stat(5)). */
+function threadsByNiceness(): ReadonlyMap<number, number> {
+  const counts = new Map<number, number>();
+  for (const thread of readdirSync('/proc/self/task')) {
+    const fields = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ');
+    const niceness = Number(fields[16]);
+    counts.set(niceness, (counts.get(niceness) ?? 0) + 1);
+  }
+  return counts;
+}
 
 const startNoThread: StartThread = () => new Worker('process.exit()', { eval: true });
 
@@ -205,6 +220,16 @@ describe('the thread for large bodies', () => {
     await (await store.deliver(FILE)).saveTo(file, ignore);
     assert.ok(file.content().equals(CONTENT));
     assert.equal(started, 1);
+  });
+
+  test('gives way to the one that answers the kernel', async (t) => {
+    if (!requireComponent(t, 'apache')) return;
+    const before = threadsByNiceness();
+    const own = getPriority();
+    await setUp(startSourceThread);
+    const after = threadsByNiceness();
+    assert.equal(getPriority(), own);
+    assert.equal((after.get(own + 4) ?? 0) - (before.get(own + 4) ?? 0), 1);
   });
 
   test('that dies interrupts what it was at, and another takes its place', async (t) => {
