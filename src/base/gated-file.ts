@@ -50,6 +50,12 @@ export function writeGated({ fd, size, gate }: GatedFile, data: Uint8Array, posi
   return 'written';
 }
 
+/** Whether a write is running at this moment. */
+export function isBeingWritten(gate: Int32Array): boolean {
+  const state = Atomics.load(gate, 0);
+  return state === WRITING || state === WRITING_LAST;
+}
+
 /** Ends all writing where the thread that wrote has ended, perhaps in the middle of a write. */
 export function abandonGate(gate: Int32Array): void {
   Atomics.store(gate, 0, SHUT);

@@ -5,7 +5,7 @@
  */
 
 import { Worker } from 'node:worker_threads';
-import { abandonGate, type GatedFile, type Log, shutGate } from '../base/index.js';
+import { abandonGate, type GatedFile, isBeingWritten, type Log, shutGate } from '../base/index.js';
 import { type FromThread, responsesOf, type ThreadFailure, type ToThread } from './body-thread-messages.js';
 import { type DavResponse, MultistatusError } from './multistatus.js';
 import type { PoolOptions } from './pool-options.js';
@@ -102,9 +102,11 @@ export class BodyThread {
     this.#start = start;
   }
 
-  /** Whether it takes requests now. */
-  get isRunning(): boolean {
-    return this.#isReady;
+  /** Whether it takes requests now, and is not held up by a disk that takes its time. */
+  get isFree(): boolean {
+    if (!this.#isReady) return false;
+    for (const gate of this.#gates) if (isBeingWritten(gate)) return false;
+    return true;
   }
 
   /** Whether it takes requests now; if not, it soon will. */

@@ -38,8 +38,8 @@ export interface Exchange {
   readonly onProgress?: (sentBytes: number) => void;
   readonly onSent?: () => void;
   /**
-   * The answer's body is only saved or read as a multistatus, so that the thread for bodies may take it: where that runs, or
-   * which is to run from now on.
+   * The answer's body is only saved or read as a multistatus, so that the thread for bodies may take it: where that runs and
+   * is free, or which is to run from now on.
    */
   readonly thread?: 'use' | 'start';
   /** How many times as long as usual the answer may take; 1 when absent. */
@@ -138,7 +138,7 @@ export class Transport {
   /** What the thread for bodies would send along; undefined where that does not take the exchange. */
   #contentForThread({ thread, body }: Exchange): Uint8Array | undefined {
     if (thread === undefined) return undefined;
-    if (thread === 'start' ? !this.#thread.isReady : !this.#thread.isRunning) return undefined;
+    if (thread === 'start' ? !this.#thread.isReady : !this.#thread.isFree) return undefined;
     const content = body === undefined || body.size === 0 ? NOTHING : body.open();
     return content instanceof Uint8Array ? content : undefined;
   }

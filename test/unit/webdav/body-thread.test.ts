@@ -30,6 +30,8 @@ const writerThat = (then: string) => () =>
     { eval: true },
   );
 
+const pause = (ms: number) => `Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${ms});`;
+
 async function saveThrough(then: string, file: TargetFile) {
   const thread = new BodyThread(
     { origin: 'http://127.0.0.1:1', ca: undefined, connectMs: 1_000 },
@@ -49,6 +51,7 @@ async function saveThrough(then: string, file: TargetFile) {
   const writing = new Promise<void>((resolve) => {
     noteWriting = resolve;
   });
+  assert.equal(thread.isFree, true);
   const saved = body.save(file, 0, () => noteWriting());
   return { thread, writing, saved };
 }
@@ -57,15 +60,23 @@ const ended = { code: 'UND_ERR_DESTROYED' };
 
 test('a write under way is over before the thread is ended', async () => {
   using file = new TargetFile(10);
-  const { thread, writing, saved } = await saveThrough(
-    'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);',
-    file,
-  );
+  const { thread, writing, saved } = await saveThrough(pause(200), file);
   const refused = assert.rejects(saved, ended);
   await writing;
   await thread.close();
   await refused;
   assert.equal(file.isShut, true);
+});
+
+test('the thread is not free in the middle of a write', async () => {
+  using file = new TargetFile(10);
+  const { thread, writing, saved } = await saveThrough(pause(300), file);
+  await writing;
+  assert.equal(thread.isFree, false);
+  const refused = assert.rejects(saved, ended);
+  await thread.close();
+  await refused;
+  assert.equal(thread.isFree, false);
 });
 
 test('the thread that ends in the middle of a write is not waited for', async () => {
