@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { mountedAt } from '../../src/fuse/index.js';
+import { bundled } from '../support/bundled.js';
 import type { ChildOptions, ChildReady, ChildReport, ChildRequest } from './fuse-driver-child.js';
 
 const CHILD = fileURLToPath(new URL('./fuse-driver-child.ts', import.meta.url));
@@ -53,7 +54,7 @@ class Mounted {
   constructor(path: string, options: Omit<ChildOptions, 'mountPoint'>, uid?: number) {
     this.path = path;
     const given: ChildOptions = { ...options, mountPoint: path };
-    this.child = spawn(process.execPath, ['--import', 'tsx', CHILD, JSON.stringify(given)], {
+    this.child = spawn(process.execPath, ['--enable-source-maps', bundled(CHILD), JSON.stringify(given)], {
       cwd: ROOT,
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       ...(uid !== undefined && { uid, gid: uid }),

@@ -10,6 +10,7 @@ import { closeSync, mkdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type InitFlag, mountKernel } from '../../src/fuse/index.js';
+import { bundled } from '../support/bundled.js';
 import { FsWorker, forceUnmount } from '../support/mount/index.js';
 import type { DeathWish, TakeoverMessage, TakeoverOptions } from '../support/mount/takeover-daemon.js';
 import { seededRandom } from '../support/random.js';
@@ -58,8 +59,8 @@ class Mount implements AsyncDisposable {
 
   /** Starts a daemon; resolves when it serves. */
   async start(): Promise<void> {
-    const daemon = fork(DAEMON, [JSON.stringify(this.#options)], {
-      execArgv: ['--import', 'tsx'],
+    const daemon = fork(bundled(DAEMON), [JSON.stringify(this.#options)], {
+      execArgv: ['--enable-source-maps'],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.#fd],
       serialization: 'advanced',
     });

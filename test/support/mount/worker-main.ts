@@ -28,7 +28,12 @@ function callFs(name: string, args: readonly unknown[]): unknown {
   return method(...args);
 }
 
+/** Lets modules be imported from their sources; of no use to most workers, and a third of a second. */
+let whenSources: Promise<unknown> | undefined;
+
 async function callModule(request: WorkerRequest): Promise<unknown> {
+  whenSources ??= import('tsx/esm/api').then(({ register }) => register());
+  await whenSources;
   const module = (await import(request.module ?? '')) as Record<string, AnyFunction | undefined>;
   const target = module[request.name];
   if (target === undefined) throw new Error(`${request.module} exports no ${request.name}`);

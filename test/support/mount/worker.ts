@@ -4,8 +4,9 @@
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundled } from '../bundled.js';
 
 /** The fields of `fs.Stats` that tests look at, as plain data. */
 export interface FileStat {
@@ -169,9 +170,10 @@ export class FsWorker {
   #process(): ChildProcess {
     if (this.#child !== undefined) return this.#child;
     const { project = PROJECT } = this.#options;
-    const child = fork(join(project, WORKER_MAIN), {
+    const main = relative(PROJECT, bundled(join(PROJECT, WORKER_MAIN)));
+    const child = fork(join(project, main), {
       cwd: project,
-      execArgv: ['--import', 'tsx'],
+      execArgv: ['--enable-source-maps'],
       serialization: 'advanced',
       // The reporter of the test runner reads the stdout of this process, which is none of the worker's business.
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Log, ROOT_INO, silentLog } from '../../../src/base/index.js';
 import { openState, StateError } from '../../../src/state/index.js';
+import { bundled } from '../../support/bundled.js';
 import { waitUntil } from '../../support/exec.js';
 import { file, name, place, randomOf } from './support/records.js';
 import { HandClock, temporaryDir } from './support/stores.js';
@@ -45,7 +46,7 @@ describe('state after a crash', () => {
     let next = 0;
     let replayed = 0;
     for (let round = 0; round < 8; round++) {
-      const args = ['--import', 'tsx', WRITER, dir, String(next), round % 2 === 0 ? 'durable' : ''];
+      const args = [bundled(WRITER), dir, String(next), round % 2 === 0 ? 'durable' : ''];
       const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
       const lines = await linesOf(child, 200 + random(9000));
       assert.equal(
@@ -77,7 +78,7 @@ describe('state after a crash', () => {
   test('a disk that refuses stops the transaction and nothing else', { timeout: 60_000 }, async () => {
     // Without the signal, writing beyond the limit fails with EFBIG. Unit of ulimit -f: 1,024 bytes.
     const command = `trap '' XFSZ; ulimit -f 400; exec "$@"`;
-    const args = ['-c', command, 'bash', process.execPath, '--import', 'tsx', WRITER, dir, '0'];
+    const args = ['-c', command, 'bash', process.execPath, bundled(WRITER), dir, '0'];
     const child = spawn('bash', args, { stdio: ['ignore', 'pipe', 'inherit'] });
     const lines = await linesOf(child, 200_000);
     assert.equal(lines.at(-1), 'refused disk');
