@@ -5,7 +5,7 @@ import type { DavResponse } from './multistatus.js';
 
 /** To the thread. Each request has a number, which is never used again. */
 export type ToThread =
-  /** Answered by `head` or `failed`. */
+  /** Answered by `head` or `failed`; where it `parses`, and the status is 207, by `responses` and `end` or `failed` behind that. */
   | {
       readonly kind: 'open';
       readonly id: number;
@@ -14,11 +14,10 @@ export type ToThread =
       readonly headers: Readonly<Record<string, string>>;
       /** What is sent along, in one piece. */
       readonly content: Uint8Array | undefined;
+      readonly parses: boolean;
     }
   /** After `head`: write the body into `file` from `position` on. */
   | { readonly kind: 'save'; readonly id: number; readonly file: GatedFile; readonly position: number }
-  /** After `head`: read the body as a multistatus; answered by `responses`, then `end` or `failed`. */
-  | { readonly kind: 'parse'; readonly id: number }
   /** One `responses` was used up: the thread goes {@link BATCHES_AHEAD} ahead. */
   | { readonly kind: 'more'; readonly id: number }
   /** After `head`: read the body and drop it, or end the connection where it has more than `limit` bytes. */
@@ -36,6 +35,7 @@ export type FromThread =
       readonly id: number;
       readonly status: number;
       readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+      readonly isParsed: boolean;
     }
   /** Pairs of a request's number and how far its file is written. */
   | { readonly kind: 'progress'; readonly ends: readonly number[] }

@@ -34,6 +34,11 @@ const NICER_BY = 4;
 const TELL_EVERY_MS = 1;
 const TELL_EVERY_BYTES = 256 * 1024;
 
+type Opening = Extract<ToThread, { readonly kind: 'open' }>;
+
+/** 207 Multi-Status (RFC 4918 section 11.1). */
+const MULTI_STATUS = 207;
+
 /** What becomes of the bytes that come. */
 type Use =
   | { readonly kind: 'save'; readonly writer: BlockWriter }
@@ -59,7 +64,7 @@ class Connections {
     }
   }
 
-  open({ method, path, headers }: Extract<ToThread, { kind: 'open' }>): http.ClientRequest {
+  open({ method, path, headers }: Opening): http.ClientRequest {
     return this.#request(this.#origin, { method, path, headers: { ...headers }, agent: this.#agent });
   }
 }
@@ -68,6 +73,7 @@ class Request {
   readonly #id: number;
   readonly #thread: BodyServer;
   readonly #request: http.ClientRequest;
+  readonly #parses: boolean;
   #answer: http.IncomingMessage | undefined;
   #writer: BlockWriter | undefined;
   #reader: MultistatusReader | undefined;
@@ -75,10 +81,11 @@ class Request {
   #batches = 0;
   #isOver = false;
 
-  constructor(id: number, thread: BodyServer, request: http.ClientRequest, content: Uint8Array | undefined) {
+  constructor({ id, content, parses }: Opening, thread: BodyServer, request: http.ClientRequest) {
     this.#id = id;
     this.#thread = thread;
     this.#request = request;
+    this.#parses = parses;
     request.on('socket', (socket) => {
       const started = () => {
         if (!this.#isOver) this.#thread.tell({ kind: 'started', id });
@@ -124,7 +131,9 @@ class Request {
     });
     answer.on('error', (error) => this.#failLine(error));
     const { statusCode: status = 0, headers } = answer;
-    this.#thread.tell({ kind: 'head', id: this.#id, status, headers });
+    const isParsed = this.#parses && status === MULTI_STATUS;
+    this.#thread.tell({ kind: 'head', id: this.#id, status, headers, isParsed });
+    if (isParsed) this.use({ kind: 'parse', reader: new MultistatusReader() });
   }
 
   #drop(use: Extract<Use, { kind: 'drain' }>, chunk: Buffer): void {
@@ -268,7 +277,7 @@ class BodyServer {
   #hear(message: ToThread): void {
     if (message.kind === 'open') {
       const request = this.#connections.open(message);
-      this.#requests.set(message.id, new Request(message.id, this, request, message.content));
+      this.#requests.set(message.id, new Request(message, this, request));
       return;
     }
     // What ended meanwhile has been told of.
@@ -276,9 +285,6 @@ class BodyServer {
     switch (message.kind) {
       case 'save':
         request?.use({ kind: 'save', writer: new BlockWriter(message.file, message.position) });
-        return;
-      case 'parse':
-        request?.use({ kind: 'parse', reader: new MultistatusReader() });
         return;
       case 'more':
         request?.more();

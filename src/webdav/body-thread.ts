@@ -55,6 +55,8 @@ export interface BodyRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Sent along, in one piece. */
   readonly content?: Uint8Array;
+  /** An answer of 207 is parsed as it comes. */
+  readonly parses?: boolean;
   readonly signal: AbortSignal;
   /** Called when the request is written to a connection. */
   readonly onStart: () => void;
@@ -124,7 +126,15 @@ export class BodyThread {
   }
 
   /** One request: resolves with the head of the answer, rejects as `Dispatcher.request` does. */
-  request({ method, path, headers, content, signal, onStart }: BodyRequest): Promise<BodyAnswer> {
+  request({
+    method,
+    path,
+    headers,
+    content,
+    parses = false,
+    signal,
+    onStart,
+  }: BodyRequest): Promise<BodyAnswer> {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
       const id = ++this.#lastId;
@@ -147,7 +157,7 @@ export class BodyThread {
         },
       });
       signal.addEventListener('abort', onAbort, { once: true });
-      this.#tell({ kind: 'open', id, method, path, headers, content });
+      this.#tell({ kind: 'open', id, method, path, headers, content, parses });
     });
   }
 
@@ -220,8 +230,8 @@ export class BodyThread {
         this.#listeners.get(message.id)?.started();
         return;
       case 'head': {
-        const { id, status, headers } = message;
-        this.#listeners.get(id)?.head({ statusCode: status, headers, body: this.#bodyOf(id) });
+        const { id, status, headers, isParsed } = message;
+        this.#listeners.get(id)?.head({ statusCode: status, headers, body: this.#bodyOf(id, isParsed) });
         return;
       }
       case 'end':
@@ -233,8 +243,8 @@ export class BodyThread {
     }
   }
 
-  #bodyOf(id: number): ThreadBody {
-    return new ThreadBody({
+  #bodyOf(id: number, isParsed: boolean): ThreadBody {
+    const line: Line = {
       listen: (listener) => this.#listen(id, listener),
       tell: (order) => this.#tell({ ...order, id }),
       save: (file, position) => {
@@ -243,7 +253,8 @@ export class BodyThread {
       },
       shut: (gate) => this.#shut(gate),
       forget: () => this.#forget(id),
-    });
+    };
+    return new ThreadBody(line, isParsed);
   }
 
   #shut(gate: Int32Array): void {
@@ -274,7 +285,7 @@ export class BodyThread {
 }
 
 type Order = ToThread extends infer Message
-  ? Message extends { readonly kind: 'parse' | 'more' | 'drain' | 'abort' }
+  ? Message extends { readonly kind: 'more' | 'drain' | 'abort' }
     ? Omit<Message, 'id'>
     : never
   : never;
@@ -291,19 +302,28 @@ interface Line {
 /** The body of an answer, waiting in the other thread. To be saved, parsed or drained, once, or destroyed. */
 export class ThreadBody {
   readonly #line: Line;
-  /** Lost before anybody took it up. */
-  #failure: Error | undefined;
-  #stop: ((reason: Error) => void) | undefined;
+  /** It is on its way as responses already. */
+  readonly #isParsed: boolean;
+  /** Nothing more comes: it ended, failed or was destroyed, the last two with a reason. */
   #isOver = false;
+  #failure: Error | undefined;
+  /** What came and was not taken. */
+  #batches: ResponseBatch[] = [];
+  #onProgress: (end: number) => void = () => undefined;
+  #wake: () => void = () => undefined;
 
-  constructor(line: Line) {
+  constructor(line: Line, isParsed: boolean) {
     this.#line = line;
+    this.#isParsed = isParsed;
     line.listen({
       ...SILENT,
-      failed: (error) => {
-        this.#isOver = true;
-        this.#failure = error;
+      progress: (end) => this.#onProgress(end),
+      responses: (batch) => {
+        this.#batches.push(batch);
+        this.#wake();
       },
+      end: () => this.#settle(undefined),
+      failed: (error) => this.#settle(error),
     });
   }
 
@@ -311,86 +331,72 @@ export class ThreadBody {
    * Resolves when the body is in the file from `position` on; `onProgress` is told how far it is. Rejects with what
    * undici fails with, {@link FileWriteError} or {@link UnwantedBodyError}; the gate is shut then.
    */
-  save(file: GatedFile, position: number, onProgress: (end: number) => void): Promise<void> {
-    const begin = () => this.#line.save(file, position);
-    const progress = (end: number) => {
+  async save(file: GatedFile, position: number, onProgress: (end: number) => void): Promise<void> {
+    this.#onProgress = (end) => {
       try {
         onProgress(end);
       } catch (error) {
         this.destroy(error instanceof Error ? error : new Error(String(error)));
       }
     };
-    return this.#run(begin, { progress }).finally(() => this.#line.shut(file.gate));
+    try {
+      if (!this.#isOver) this.#line.save(file, position);
+      await this.#over();
+    } finally {
+      this.#line.shut(file.gate);
+    }
   }
 
   /**
-   * The responses of a multistatus as its bytes arrive. Rejects with what undici fails with, or {@link MultistatusError}.
-   * Whoever leaves the loop early destroys the body.
+   * The responses of a multistatus as its bytes arrive, where the request said that it {@link BodyRequest.parses}. Rejects with
+   * what undici fails with, or {@link MultistatusError}. Whoever leaves the loop early destroys the body.
    */
   async *responses(): AsyncGenerator<ResponseBatch> {
-    const batches: ResponseBatch[] = [];
-    let failure: unknown;
-    let isOver = false;
-    let wake: () => void = () => undefined;
-    const over = (error?: unknown) => {
-      failure = error;
-      isOver = true;
-      wake();
-    };
-    const hear = {
-      responses: (batch: ResponseBatch) => {
-        batches.push(batch);
-        wake();
-      },
-    };
-    this.#run(() => this.#line.tell({ kind: 'parse' }), hear).then(() => over(), over);
     for (;;) {
-      const batch = batches.shift();
+      const batch = this.#batches.shift();
       if (batch !== undefined) {
         yield batch;
         if (!this.#isOver) this.#line.tell({ kind: 'more' });
-      } else if (!isOver) {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      } else {
-        if (failure !== undefined) throw failure;
+      } else if (this.#isOver) {
+        if (this.#failure !== undefined) throw this.#failure;
         return;
-      }
+      } else await this.#news();
     }
   }
 
   /** Reads what is left, up to `limit` bytes, and drops it. */
-  drain(limit: number): Promise<void> {
-    return this.#run(() => this.#line.tell({ kind: 'drain', limit }), {});
+  async drain(limit: number): Promise<void> {
+    if (this.#isParsed) {
+      this.destroy(new Error('not wanted'));
+      return;
+    }
+    if (!this.#isOver) this.#line.tell({ kind: 'drain', limit });
+    await this.#over();
   }
 
   /** Ends the connection where the body is not over; whoever waits for it is told `reason`. */
   destroy(reason: Error): void {
     if (this.#isOver) return;
-    this.#isOver = true;
     this.#line.forget();
     this.#line.tell({ kind: 'abort' });
-    this.#stop?.(reason);
+    this.#batches = [];
+    this.#settle(reason);
   }
 
-  #run(begin: () => void, hear: Partial<Listener>): Promise<void> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    return new Promise((resolve, reject) => {
-      this.#stop = reject;
-      this.#line.listen({
-        ...SILENT,
-        ...hear,
-        end: () => {
-          this.#isOver = true;
-          resolve();
-        },
-        failed: (error) => {
-          this.#isOver = true;
-          reject(error);
-        },
-      });
-      begin();
+  #settle(failure: Error | undefined): void {
+    this.#isOver = true;
+    this.#failure = failure;
+    this.#wake();
+  }
+
+  async #over(): Promise<void> {
+    while (!this.#isOver) await this.#news();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #news(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
     });
   }
 }

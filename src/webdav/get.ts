@@ -68,7 +68,7 @@ async function ask(
       },
       expect: [405, 416],
       expectsSlashRedirect: true,
-      ...(isDelivery ? { thread: 'start' } : {}),
+      ...(isDelivery ? { thread: 'save' } : {}),
       ...(signal === undefined ? {} : { signal }),
     }),
   );

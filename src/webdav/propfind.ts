@@ -104,7 +104,7 @@ async function ask(context: DavContext, subject: RequestSubject, question: Quest
       'content-length': String(body.length),
     },
     body: { size: body.length, open: () => body },
-    thread: 'use',
+    thread: 'parse',
     expect: [400],
     ...(question.signal === undefined ? {} : { signal: question.signal }),
   });

@@ -38,10 +38,10 @@ export interface Exchange {
   readonly onProgress?: (sentBytes: number) => void;
   readonly onSent?: () => void;
   /**
-   * The answer's body is only saved or read as a multistatus, so that the thread for bodies may take it: where that runs and
-   * is free, or which is to run from now on.
+   * The thread for bodies may take it: to parse a multistatus, where it runs and is free, or to save a body, where it is to run
+   * from now on.
    */
-  readonly thread?: 'use' | 'start';
+  readonly thread?: 'parse' | 'save';
   /** How many times as long as usual the answer may take; 1 when absent. */
   readonly patience?: number;
   /** Statuses beside 2xx that the caller reads itself. */
@@ -138,7 +138,7 @@ export class Transport {
   /** What the thread for bodies would send along; undefined where that does not take the exchange. */
   #contentForThread({ thread, body }: Exchange): Uint8Array | undefined {
     if (thread === undefined) return undefined;
-    if (thread === 'start' ? !this.#thread.isReady : !this.#thread.isFree) return undefined;
+    if (thread === 'save' ? !this.#thread.isReady : !this.#thread.isFree) return undefined;
     const content = body === undefined || body.size === 0 ? NOTHING : body.open();
     return content instanceof Uint8Array ? content : undefined;
   }
@@ -205,7 +205,7 @@ export class Transport {
       };
       const response =
         content !== undefined
-          ? await this.#askThere({ ...head, content })
+          ? await this.#askThere({ ...head, content, parses: exchange.thread === 'parse' })
           : await this.#askHere({
               ...head,
               ...(body === undefined || body.size === 0

@@ -17,7 +17,7 @@ const writerThat = (then: string) => () =>
     `const { parentPort } = require('node:worker_threads');
     const tell = (message) => parentPort.postMessage(message);
     parentPort.on('message', (message) => {
-      if (message.kind === 'open') tell({ kind: 'head', id: message.id, status: 200, headers: {} });
+      if (message.kind === 'open') tell({ kind: 'head', id: message.id, status: 200, headers: {}, isParsed: false });
       if (message.kind !== 'save') return;
       const { gate } = message.file;
       Atomics.store(gate, 0, ${WRITING});

@@ -104,6 +104,19 @@ for (const lane of ['here', 'in the thread'] as const) {
       }
     });
 
+    test('that is no XML, whatever it says, is none of WebDAV', async () => {
+      const { store } = await rigWith({
+        action: {
+          kind: 'answer',
+          status: 207,
+          headers: { 'content-type': 'text/plain' },
+          body: 'x'.repeat(200_000),
+        },
+      });
+      await rejectsWith(listAll(store, DIR), 'not-webdav');
+      assert.equal(store.running, 0);
+    });
+
     test('of many files has each of them, and is counted once, with its bytes', async (t) => {
       if (!requireComponent(t, 'apache')) return;
       const { store, responses } = await rigWith();
