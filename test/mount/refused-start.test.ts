@@ -45,6 +45,8 @@ for (const driver of DRIVERS) {
         cacheDir,
         args: ['--log-file', log],
       });
+      // It comes by another pipe than the word that the mount is ready.
+      await waitUntil('the warning', () => drive.stderr.includes('\n'));
       assert.match(
         drive.stderr,
         /The server refuses the credentials: mounted with what is in the cache[^\n]*\n/,
