@@ -25,8 +25,8 @@ const META_APPLIED = 'state:applied';
 
 /** Decoded records kept in memory: about 0.7 KB each, 6 MB in all. */
 const CACHED_RECORDS = 8_192;
-/** Keys in the overlay that start a flush at once: about 1 MB. */
-const FLUSH_KEYS = 8_192;
+/** Keys in the overlay that start a flush at once: about 2 MB. What a program waits for should not be in its midst. */
+const FLUSH_KEYS = 16_384;
 /** How long a change may stay in the journal alone. */
 const FLUSH_DELAY_MS = 2_000;
 /** Keys handed to LMDB in one turn of the event loop: under 2 ms. */
