@@ -5,7 +5,8 @@
  * The descriptor is non-blocking. A wake-up drains it; before going to sleep after a drain, the reader lingers, because a
  * program that was just answered mostly asks again at once, and waking through the thread pool costs more than the whole
  * request: for some tens of microseconds it reads again and again (a processor that fell asleep takes longer than that to
- * wake), then as long on ppoll(2). After that one poll(2) on the thread pool waits for the descriptor and for an eventfd.
+ * wake), then as long on ppoll(2); not where other work is about to need the thread. After that one poll(2) on the thread
+ * pool waits for the descriptor and for an eventfd.
  * The eventfd ends the wait: a read(2) blocked in the pool could not be ended, and Node joins the pool's threads when the
  * process exits, so it would never exit.
  *
@@ -45,6 +46,8 @@ export interface DeviceEvents {
   takeBuffer(): Buffer | undefined;
   /** `length` bytes of a request are in the buffer last taken. True when it was answered at once. */
   onRequest(length: number): boolean;
+  /** Whether other work is about to need the thread. */
+  isAwaited(): boolean;
   /** The kernel has closed the connection (unmount or abort), or the device failed. Called once. */
   onEnd(error?: DeviceError): void;
 }
@@ -171,7 +174,7 @@ export class Device {
       } else if (length === -ERRNO.EAGAIN) {
         // A reply that is still to come out of a promise must not wait behind a look at the device.
         if (waitsForUs) break;
-        const lingers = count > 0 || goesOn;
+        const lingers = (count > 0 || goesOn) && !this.#events.isAwaited();
         const nowMs = performance.now();
         spinEndMs ??= nowMs + this.#spinMs;
         if (lingers && nowMs < spinEndMs) count--;

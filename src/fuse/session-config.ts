@@ -25,6 +25,8 @@ export interface SessionConfig {
   /** What an earlier session on this descriptor had negotiated: the kernel sends INIT once in a mount's life. */
   readonly resume?: Negotiated;
   readonly clock?: Clock;
+  /** Whether other work is about to need the thread: then the reader does not linger. Asked after each drain. */
+  readonly isAwaited?: () => boolean;
   /** Gets each request, reply and notification as a line with all fields. Slow; for debugging. Looked up at each use. */
   readonly trace?: ((line: string) => void) | undefined;
   /** A handler threw what is no FuseError, and the request was answered EIO; or the kernel refused a reply. */

@@ -110,6 +110,7 @@ export class FuseSession {
         takeBuffer: () => this.#takeBuffer(),
         onRequest: (length) => this.#onRequest(length),
         onEnd: (error) => this.#onDeviceEnd(error),
+        isAwaited: config.isAwaited ?? (() => false),
       },
       { lingerMicros: options.lingerMicros ?? 50 },
     );

@@ -244,6 +244,11 @@ export class SyncEngine implements Sync, SyncControl {
     this.#usage = usage;
   }
 
+  /** Whether listings or bytes are on their way here. */
+  get isReceiving(): boolean {
+    return this.#refresher.isListing || this.#fetcher.isFetching;
+  }
+
   /** A program was answered, by whatever is here: what is carried up gives way to programs that ask on and on. */
   noteRequest(): void {
     this.#courtesy.noteRequest();

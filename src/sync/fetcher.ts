@@ -98,6 +98,8 @@ export class Fetcher {
   readonly #fetches = new Map<Ino, FileFetch>();
   /** Waits of programs, of all files. */
   #waiting = 0;
+  /** Flights of all files. */
+  #flying = 0;
   #closed = false;
 
   constructor(deps: {
@@ -123,6 +125,10 @@ export class Fetcher {
   close(): void {
     this.#closed = true;
     for (const fetch of this.#fetches.values()) for (const flight of fetch.flights) flight.abort.abort();
+  }
+
+  get isFetching(): boolean {
+    return this.#flying > 0;
   }
 
   /** See `Sync.present`. */
@@ -337,11 +343,13 @@ export class Fetcher {
   #fly(file: Ino, body: Body, fetch: FileFetch, start: number, end: number): void {
     const flight: Flight = { position: start, end, abort: new AbortController() };
     fetch.flights.add(flight);
+    this.#flying += 1;
     this.#stream(file, body, fetch, flight)
       .then(() => undefined)
       .catch((error: unknown) => error)
       .then((error) => {
         fetch.flights.delete(flight);
+        this.#flying -= 1;
         this.#settleWaiters(file, body, fetch, flight, error);
         if (error !== undefined || !this.#isCurrent(file, body)) fetch.wantsRest = false;
         else if (!this.#closed && this.#fetches.get(file) === fetch) this.#fetchRest(file, body, fetch);

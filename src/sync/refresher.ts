@@ -153,6 +153,10 @@ export class Refresher {
     this.#walkAhead.close();
   }
 
+  get isListing(): boolean {
+    return this.#flights.size > 0;
+  }
+
   listed(dir: Ino, request?: Interruptible, enumerate = false): Promise<void> | undefined {
     const node = this.#state.get(dir);
     if (node?.kind !== 'dir' || node.base === undefined || node.local === undefined) return undefined;

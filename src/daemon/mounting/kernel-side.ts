@@ -243,6 +243,7 @@ export class KernelSide implements MountSide {
         ...(fuseMinor === undefined ? {} : { maxMinor: fuseMinor }),
       },
       ...(takeover === undefined ? {} : { resume: takeover.record.negotiated }),
+      isAwaited: () => engine.isReceiving,
       onUnexpectedError: (error, operation) =>
         log.error({ operation, err: error }, 'request failed unexpectedly'),
       get trace() {

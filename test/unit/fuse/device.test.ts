@@ -48,4 +48,21 @@ describe('the reader of the device', () => {
     };
     await withSession(handlers, run, { options: { lingerMicros: 0 } });
   });
+
+  test('lingers for nobody while other work is about to need the thread', { timeout: 20_000 }, async () => {
+    let asked = 0;
+    const handlers: FuseHandlers = { lookup: () => ({ nodeId: 0, entryTimeoutMs: 0 }) };
+    const isAwaited = () => {
+      asked += 1;
+      return true;
+    };
+    const run = async ({ kernel }: Bench) => {
+      for (let count = 0; count < 20; count += 1) {
+        assert.equal((await kernel.call('LOOKUP', 1, strings('name'))).errno, 0);
+      }
+    };
+    // Two seconds for each of them else.
+    await withSession(handlers, run, { options: { lingerMicros: 999_000 }, isAwaited });
+    assert.ok(asked >= 20);
+  });
 });
