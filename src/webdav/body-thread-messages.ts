@@ -26,8 +26,8 @@ export type ToThread =
   | { readonly kind: 'abort'; readonly id: number };
 
 export type FromThread =
-  /** Ready for requests. */
-  | { readonly kind: 'ready' }
+  /** Ready for requests. `refusal`: why it could not give way to the other thread. */
+  | { readonly kind: 'ready'; readonly refusal: string | undefined }
   /** The request is being written to a connection. */
   | { readonly kind: 'started'; readonly id: number }
   | {
@@ -44,17 +44,11 @@ export type FromThread =
       readonly kind: 'responses';
       readonly id: number;
       readonly bytes: number;
-      readonly rows: readonly ResponseCell[];
+      readonly responses: readonly DavResponse[];
     }
   /** The body came to its end. */
   | { readonly kind: 'end'; readonly id: number }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: ThreadFailure };
-
-/**
- * Responses one after the other: href, status, whether it is a collection, the number of properties, and their names and
- * values. One flat list is copied between threads in a third of the time of as many objects.
- */
-export type ResponseCell = string | number | boolean;
 
 /** Batches of responses that may be under way between the threads. */
 export const BATCHES_AHEAD = 8;
@@ -76,26 +70,3 @@ export type ThreadFailure =
   | { readonly kind: 'shut' }
   /** More came than the file has room for. */
   | { readonly kind: 'beyond' };
-
-export function cellsOf(responses: readonly DavResponse[]): readonly ResponseCell[] {
-  const cells: ResponseCell[] = [];
-  for (const { href, status, isCollection, properties } of responses) {
-    cells.push(href, status, isCollection, properties.size);
-    for (const [name, value] of properties) cells.push(name, value);
-  }
-  return cells;
-}
-
-export function responsesOf(cells: readonly ResponseCell[]): readonly DavResponse[] {
-  const responses: DavResponse[] = [];
-  for (let at = 0; at < cells.length; ) {
-    const [href, status, isCollection, count] = cells.slice(at, at + 4) as [string, number, boolean, number];
-    at += 4;
-    const properties = new Map<string, string>();
-    for (const end = at + 2 * count; at < end; at += 2) {
-      properties.set(cells[at] as string, cells[at + 1] as string);
-    }
-    responses.push({ href, status, isCollection, properties });
-  }
-  return responses;
-}

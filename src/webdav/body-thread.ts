@@ -6,7 +6,7 @@
 
 import { Worker } from 'node:worker_threads';
 import { abandonGate, type GatedFile, isBeingWritten, type Log, shutGate } from '../base/index.js';
-import { type FromThread, responsesOf, type ThreadFailure, type ToThread } from './body-thread-messages.js';
+import type { FromThread, ThreadFailure, ToThread } from './body-thread-messages.js';
 import { type DavResponse, MultistatusError } from './multistatus.js';
 import type { PoolOptions } from './pool-options.js';
 
@@ -214,6 +214,11 @@ export class BodyThread {
     switch (message.kind) {
       case 'ready':
         this.#isReady = true;
+        if (message.refusal !== undefined)
+          this.#log.debug(
+            { reason: message.refusal },
+            'the thread for bodies does not give way to the other',
+          );
         this.#settleStart();
         return;
       case 'progress':
@@ -222,9 +227,7 @@ export class BodyThread {
         }
         return;
       case 'responses':
-        this.#listeners
-          .get(message.id)
-          ?.responses({ bytes: message.bytes, responses: responsesOf(message.rows) });
+        this.#listeners.get(message.id)?.responses(message);
         return;
       case 'started':
         this.#listeners.get(message.id)?.started();

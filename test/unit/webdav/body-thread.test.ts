@@ -86,3 +86,22 @@ test('the thread that ends in the middle of a write is not waited for', async ()
   assert.equal(file.isShut, true);
   await thread.close();
 });
+
+test('a thread that may not give way to the other serves all the same, and the log tells', async () => {
+  const told: unknown[] = [];
+  const thread = new BodyThread(
+    { origin: 'http://127.0.0.1:1', ca: undefined, connectMs: 1_000 },
+    { ...silentLog, debug: (fields) => told.push(fields) },
+    () =>
+      new Worker(
+        `const { parentPort } = require('node:worker_threads');
+        parentPort.on('message', () => undefined);
+        parentPort.postMessage({ kind: 'ready', refusal: 'EPERM' });`,
+        { eval: true },
+      ),
+  );
+  await thread.started();
+  assert.equal(thread.isFree, true);
+  assert.deepEqual(told, [{ reason: 'EPERM' }]);
+  await thread.close();
+});
