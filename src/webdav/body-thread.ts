@@ -1,7 +1,7 @@
 /**
  * Large bodies and listings off the thread that answers the kernel: the other thread (body-thread-worker.ts) makes the
- * request and writes the file or reads the XML; this one is told how far it is, or what it says. Started when the first body is asked for, and of no use until it
- * runs; one that dies fails its requests and is started anew, a few times.
+ * request and writes the file or reads the XML; this one is told how far it is, or what it says. Started when the first
+ * body is asked for, and of no use until it runs; one that dies fails its requests and is started anew, a few times.
  */
 
 import { Worker } from 'node:worker_threads';

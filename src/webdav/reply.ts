@@ -76,6 +76,7 @@ export class Reply {
     }
   }
 
+  /** The parts of the body, once, each within its deadline. */
   async *#take<T>(parts: AsyncIterable<T>, bytesOf: (part: T) => number): AsyncGenerator<T> {
     const { watchdog, idleMs, subject } = this.#parts;
     this.#begin();

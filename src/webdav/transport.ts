@@ -205,7 +205,11 @@ export class Transport {
       };
       const response =
         content !== undefined
-          ? await this.#askThere({ ...head, content, parses: exchange.thread === 'parse' })
+          ? await this.#askThere({
+              ...head,
+              ...(content.length === 0 ? {} : { content }),
+              parses: exchange.thread === 'parse',
+            })
           : await this.#askHere({
               ...head,
               ...(body === undefined || body.size === 0
