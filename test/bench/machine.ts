@@ -27,6 +27,7 @@ export async function describeMachine(): Promise<Machine> {
       `disk of the caches, of the server's files and of the local directory: ${disk}`,
       `Node ${process.version}`,
       `server: ${await firstLine(['apache2', '-v'])}`,
+      await firstLine(['bindfs', '--version']),
       await firstLine(['rclone', 'version']),
       await firstLine(['dpkg-query', '--show', 'davfs2']),
     ],

@@ -58,7 +58,8 @@ function head({ machine, date, command, rttMs, tookSeconds, load }: ResultsConte
     '**seconds**: until the program ended; **on server**: until the server had everything. **x local**: times what the same',
     'program takes on a local directory; **x line**: times what the line alone takes (its round trips, and its bytes at the',
     'speed of one plain transfer through the same proxy), of the time on the server where there is one. **CPU**, **peak**: of',
-    "the tool's process, with the pages of files that are mapped into it.",
+    "the tool's process, with the pages of files that are mapped into it. **bindfs** passes each request on to the local",
+    'directory and knows no server: what a FUSE file system in C takes on this machine.',
   ].join('\n');
 }
 
