@@ -218,7 +218,8 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
   });
   if (takeover !== undefined) await restoreOptions(remounter, state, logger);
   else if (state.getMeta(REMOUNTED_KEY) !== undefined) state.setMeta(REMOUNTED_KEY, {});
-  if (trouble === undefined) lookInto(engine, logger);
+  // Whoever mounts looks there next.
+  if (trouble === undefined) engine.foresee(ROOT_INO);
   if (!options.readOnly) learn(store, state, clock, logger);
   const daemon = new Daemon({ kernel, engine, rotation, remounter, manager, drain, undo, logger });
   const control = openControl({
@@ -312,14 +313,6 @@ async function restoreOptions(remounter: Remounter, state: LmdbStateStore, logge
     if (!(error instanceof UserError)) throw error;
     logger.error({ reason: error.message }, 'the options that were given to the mount could not be taken up');
   }
-}
-
-/** Has the top of the drive listed: whoever mounts looks there next. */
-function lookInto(engine: SyncEngine, logger: Logger): void {
-  engine.listed(ROOT_INO)?.catch((error: unknown) => {
-    if (isRemoteError(error)) logger.debug({ code: error.code }, 'the top of the drive was not listed');
-    else logger.error({ err: error }, 'the top of the drive was not listed');
-  });
 }
 
 /** Finds out what the server honours, behind everything else, unless that was done lately. */

@@ -258,6 +258,11 @@ export class SyncEngine implements Sync, SyncControl {
     this.#editor.onInvalidate(listener);
   }
 
+  /** Has a directory listed before anybody asks for it, and not watched for that. */
+  foresee(dir: Ino): void {
+    this.#refresher.foresee(dir);
+  }
+
   listed(dir: Ino, request?: Interruptible, enumerate = false): Promise<void> | undefined {
     return this.#refresher.listed(dir, request, enumerate);
   }

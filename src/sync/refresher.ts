@@ -171,6 +171,13 @@ export class Refresher {
     return undefined;
   }
 
+  /** Has a directory listed that nobody has asked for yet, where it never was or is due again. */
+  foresee(dir: Ino): void {
+    const node = this.#state.get(dir);
+    if (node?.kind !== 'dir' || node.base === undefined || this.#connectivity.waitMs > 0) return;
+    if (node.listedAtMs === undefined || this.#isDue(node)) this.#refreshBehind(dir);
+  }
+
   fresh(file: Ino, request?: Interruptible): Promise<void> | undefined {
     const node = this.#state.get(file);
     if (node?.base === undefined || node.local === undefined || node.kind === 'dir') return undefined;

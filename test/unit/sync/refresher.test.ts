@@ -53,6 +53,30 @@ describe('looking into a directory', () => {
     assert.deepEqual(names(world), ['/d', '/d/f']);
   });
 
+  test('one that is foreseen is listed once, and not watched for that', async () => {
+    const world = new World();
+    world.server.writeDirect(remote('/f'), '1');
+    world.engine.foresee(ROOT_INO);
+    await quiesce();
+    assert.deepEqual(names(world), ['/f']);
+    world.engine.foresee(ROOT_INO);
+    await world.clock.advance(10 * MINUTE_MS);
+    assert.deepEqual(listed(world), ['/']);
+    world.engine.foresee(ROOT_INO);
+    await quiesce();
+    assert.deepEqual(listed(world), ['/', '/']);
+  });
+
+  test('one that is foreseen without a connection is left alone', async () => {
+    const world = new World();
+    world.server.online = false;
+    world.engine.foresee(ROOT_INO);
+    await quiesce();
+    world.engine.foresee(ROOT_INO);
+    await quiesce();
+    assert.equal(listed(world).length, 1);
+  });
+
   test('a stale one is served at once and refreshed behind', async () => {
     const world = await makeWorld({ '/a': '1' });
     await world.engine.listed(ROOT_INO);
