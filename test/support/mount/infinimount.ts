@@ -124,8 +124,9 @@ export class MountedDrive {
 
   /** SIGKILL, then takes the dead mount away; the cache directory stays as it is. */
   async crash(): Promise<void> {
-    this.#worker.close();
+    // In this order: a daemon that still runs would hear that the worker, ended, has closed its files.
     await this.#served.crash();
+    this.#worker.close();
   }
 
   /** SIGTERM and wait; how the daemon ended, or undefined when it had to be killed. Keeps the cache directory. */
