@@ -218,8 +218,8 @@ async function start(options: MountOptions, deps: DaemonDeps, undo: Undo): Promi
   });
   if (takeover !== undefined) await restoreOptions(remounter, state, logger);
   else if (state.getMeta(REMOUNTED_KEY) !== undefined) state.setMeta(REMOUNTED_KEY, {});
-  // Whoever mounts looks there next.
-  if (trouble === undefined) engine.foresee(ROOT_INO);
+  // Whoever mounts looks there next; whoever goes on with a mount has looked.
+  if (takeover === undefined && trouble === undefined) engine.foresee(ROOT_INO);
   if (!options.readOnly) learn(store, state, clock, logger);
   const daemon = new Daemon({ kernel, engine, rotation, remounter, manager, drain, undo, logger });
   const control = openControl({
