@@ -279,10 +279,10 @@ export class Fetcher {
    * gains by it only when it comes back: worth it where as many more jumps as there were may well hit what is fetched.
    */
   #jumpBytes(body: Body, { jumps, wantsRest }: FileFetch): number {
-    const unit = this.#unitBytes();
-    const mayHit = jumps * unit >= body.size - body.presentBytes;
     if (wantsRest) return JUMP_BYTES;
     if (jumps === MEASURED_JUMP) return MEASURED_BYTES;
+    const unit = this.#unitBytes();
+    const mayHit = jumps * unit >= body.size - body.presentBytes;
     return jumps <= FIRST_JUMPS || mayHit ? unit : JUMP_BYTES;
   }
 

@@ -167,15 +167,14 @@ export class Refresher {
       return abortable(listing, request?.signal);
     }
     if (enumerate) this.#walkAhead.opened(node);
-    if (this.#isDue(node) && this.#connectivity.waitMs === 0) this.#refreshBehind(dir);
+    this.#refreshIfDue(node);
     return undefined;
   }
 
   /** Has a directory listed that nobody has asked for yet, where it never was or is due again. */
   foresee(dir: Ino): void {
     const node = this.#state.get(dir);
-    if (node?.kind !== 'dir' || node.base === undefined || this.#connectivity.waitMs > 0) return;
-    if (node.listedAtMs === undefined || this.#isDue(node)) this.#refreshBehind(dir);
+    if (node?.kind === 'dir' && node.base !== undefined) this.#refreshIfDue(node);
   }
 
   fresh(file: Ino, request?: Interruptible): Promise<void> | undefined {
@@ -478,6 +477,10 @@ export class Refresher {
   #isDue(dir: DirRecord): boolean {
     const ageMs = this.#clock.nowMs() - (dir.listedAtMs ?? 0);
     return this.#isStale(dir) && ageMs >= (this.#tookMs.get(dir.ino) ?? 0) * LISTING_SHARE;
+  }
+
+  #refreshIfDue(dir: DirRecord): void {
+    if (this.#isDue(dir) && this.#connectivity.waitMs === 0) this.#refreshBehind(dir.ino);
   }
 
   #refreshBehind(dir: Ino): void {

@@ -2,10 +2,9 @@
 
 import { rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
+import { PROJECT } from './project.js';
 
-const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 /** One folder below dist, as sources are one below src: paths beside and above a file hold for both. */
 const FOLDER = join(PROJECT, 'dist', 'test');
 

@@ -5,8 +5,10 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { bundled } from '../bundled.js';
+import { PROJECT } from '../project.js';
+
+export { PROJECT };
 
 /** The fields of `fs.Stats` that tests look at, as plain data. */
 export interface FileStat {
@@ -102,8 +104,6 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** The folder of the project. */
-export const PROJECT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
 const WORKER_MAIN = 'test/support/mount/worker-main.ts';
 const DEFAULT_TIMEOUT_MS = 20_000;
 
