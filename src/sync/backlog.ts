@@ -8,7 +8,7 @@
 
 import type { Ino } from '../base/index.js';
 import { contentGen, isDirty, type NodeRecord, type StateStore, type StateView } from '../state/index.js';
-import { isDead } from './effects.js';
+import { isDead } from './dead-nodes.js';
 import { XSYM_SIZE_BYTES } from './xsym.js';
 
 export class Backlog {

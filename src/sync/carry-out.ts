@@ -10,23 +10,19 @@ import {
 } from '../remote/index.js';
 import type { Base, NodeRecord, Place } from '../state/index.js';
 import type { Op } from './decide.js';
+import type { LateRequest } from './late-requests.js';
 import { isSameVersion, type SeenEntry } from './merge.js';
 import { isUnfetchedCopy, originalOf } from './original.js';
+import type { Progress } from './progress.js';
 import { Reconciler, type ReconcilerDeps } from './reconciler.js';
 import { ServerCopy } from './server-copy.js';
-import { holderOf, placePath, samePlace, serverPath, shownPath } from './server-tree.js';
+import { holderOf, isBelowInBase, placePath, samePlace, serverPath, shownPath } from './server-tree.js';
 import { Superseded } from './superseded.js';
 import { cleanDigest, digestOf, nodeSource, type UploadSource } from './upload-source.js';
 
 export interface CarryOutDeps extends ReconcilerDeps {
   /** Told of each upload that the server took, and of its bytes. */
   readonly onUploaded: (ino: Ino, place: Place, sizeBytes: number) => void;
-}
-
-/** What an upload under way tells of itself. */
-export interface Progress {
-  sentBytes: number;
-  totalBytes: number;
 }
 
 const LISTINGS_AT_ONCE = 6;
@@ -85,9 +81,12 @@ export class CarryOut {
   async #mkcol(ino: Ino, place: Place, signal: AbortSignal): Promise<void> {
     const { store, editor } = this.#deps;
     const node = this.#node(ino);
+    const path = this.#path(place);
+    const noted = editor.confirm((confirm) => confirm.making(ino, place));
     try {
-      await store.makeDirectory(this.#path(place), { signal });
+      await store.makeDirectory(path, { signal });
     } catch (error) {
+      this.#unmade(error, noted);
       // A repeated MKCOL whose first answer was lost is answered like a name that is taken.
       if (isRemoteError(error, 'exists')) return this.#reconciler.reconcile(ino, place, signal);
       await this.#checkParent(error, place, signal);
@@ -99,10 +98,11 @@ export class CarryOut {
   async #put(op: Extract<Op, { kind: 'put' }>, signal: AbortSignal, progress: Progress): Promise<void> {
     const { ino, place } = op;
     const path = this.#path(place);
+    this.#reconciler.checkUnattempted(ino, place);
     if (op.replaces !== undefined) await this.#keepForReaders(op.replaces, signal);
     const asked = this.#node(ino);
     const original = op.replaces === undefined ? originalOf(this.#deps.state, asked) : undefined;
-    if (original !== undefined && (await this.#copy.run(asked, place, original, signal))) return;
+    if (original !== undefined && (await this.#copy.run(asked, place, original, signal, progress))) return;
     const node = this.#node(ino);
     this.#checkUnwritten(node);
     const stopped = new AbortController();
@@ -111,7 +111,8 @@ export class CarryOut {
     progress.totalBytes = source.body.size;
     try {
       const expected = this.#expected(op, node);
-      const known = expected === undefined ? undefined : await this.#sameOnServer(op, expected, source);
+      const known =
+        expected === undefined ? undefined : await this.#sameOnServer(op, path, expected, source, signal);
       if (known !== undefined) {
         const sent = { gen: source.gen, size: known.size, sha256: known.sha256 };
         this.#deps.editor.confirm((confirm) => confirm.wrote(node, place, sent, known, op.replaces));
@@ -156,11 +157,13 @@ export class CarryOut {
         onProgress: (bytes) => {
           // A body that has to be sent again begins anew.
           rates.noteUp(Math.max(0, bytes - progress.sentBytes));
+          if (bytes < progress.sentBytes) progress.isSent = false;
           progress.sentBytes = bytes;
         },
         onSent: () => {
           if (!sent && source.sha256() !== known) note(source.sha256());
           sent = true;
+          progress.isSent = true;
         },
       });
     } catch (error) {
@@ -179,20 +182,25 @@ export class CarryOut {
   }
 
   /**
-   * The version that is to be replaced, where it has the very bytes that would be sent: then nothing is. That one which was
+   * The version that is to be replaced, where the server has it and it has the very bytes that would be sent: then nothing is. That one which was
    * downloaded is read once more, where all of it is here.
    */
   async #sameOnServer(
     op: Extract<Op, { kind: 'put' }>,
+    path: RemotePath,
     expected: Base,
     source: UploadSource,
+    signal: AbortSignal,
   ): Promise<Base | undefined> {
     if (expected.size !== source.body.size) return undefined;
+    if (op.replaces !== undefined && this.#deps.lateRequests.mayBeRemoved(op.replaces)) return undefined;
     const replaced = op.replaces === undefined ? undefined : this.#node(op.replaces);
     const sha256 =
       expected.sha256 ??
       (replaced?.kind === 'file' ? await cleanDigest(replaced, this.#deps.content) : undefined);
     if (sha256 === undefined || sha256 !== (await digestOf(source))) return undefined;
+    // A version that another client has removed meanwhile would go here too, just saved.
+    if ((await this.#deps.refresher.look(path, signal))?.entry.kind !== 'file') return undefined;
     return { ...expected, sha256 };
   }
 
@@ -243,27 +251,28 @@ export class CarryOut {
     const node = this.#node(ino);
     const fromPath = this.#path(from);
     const toPath = this.#path(to);
-    if (op.replaces !== undefined) await this.#checkReplaced(op.replaces, ino, to, toPath, signal);
+    if (op.replaces !== undefined) await this.#checkReplaced(op.replaces, op, toPath, signal);
     const overwrite = op.replaces !== undefined;
+    const noted = editor.confirm((confirm) => confirm.moving(ino, to));
     try {
       await store.move(fromPath, toPath, { overwrite, directory: node.kind === 'dir', signal });
     } catch (error) {
       if (!isRemoteError(error)) throw error;
+      // What is not at its old place may have been moved by an earlier try.
       const doubtful =
         error.outcome === 'unknown' || error.code === 'not-found' || error.code === 'parent-missing';
+      if (!doubtful) this.#unmade(error, noted);
       if (error.code === 'exists') return this.#reconciler.reconcile(ino, to, signal);
       if (error.code === 'changed') return this.#relearn(from, fromPath, signal);
       if (!doubtful) throw error;
-      const [source, target] = [await refresher.look(fromPath, signal), await refresher.look(toPath, signal)];
-      if (source !== undefined) {
+      if ((await refresher.look(fromPath, signal)) !== undefined) {
         await this.#checkParent(error, to, signal);
         throw error;
       }
-      if (!isMoved(node, target)) {
-        const moved = holderOf(this.#deps.state, ino, from);
-        if (moved !== undefined) editor.merge((merge) => merge.gone(moved.ino));
-        return;
-      }
+      if (await this.#reconciler.findMoved(node, signal)) return;
+      const lost = holderOf(this.#deps.state, ino, from);
+      if (lost !== undefined) editor.merge((merge) => merge.gone(lost.ino));
+      return;
     }
     editor.confirm((confirm) => confirm.moved(node, to, op.replaces));
   }
@@ -278,32 +287,40 @@ export class CarryOut {
   /** Before a file is moved over another: that one must still be the version that was given up. */
   async #checkReplaced(
     replaced: Ino,
-    ino: Ino,
-    to: Place,
+    { ino, to }: Extract<Op, { kind: 'move' }>,
     toPath: RemotePath,
     signal: AbortSignal,
   ): Promise<void> {
     await this.#keepForReaders(replaced, signal);
     const expected = this.#node(replaced).base;
     const seen = await this.#deps.refresher.look(toPath, signal);
-    if (seen === undefined || (expected !== undefined && isSameFile(expected, seen))) return;
+    if (expected !== undefined && isSameFile(expected, seen)) return;
+    if (seen === undefined) {
+      if (await this.#reconciler.findMoved(this.#node(replaced), signal))
+        throw new Superseded('an earlier request has moved what was to be replaced');
+      return;
+    }
+    if (await this.#reconciler.hasMoved(ino, signal))
+      throw new Superseded('an earlier request has moved the node');
     await this.#reconciler.decideOn(ino, to, seen, undefined, signal);
     throw new Superseded('the server has another version under the new name');
   }
 
   async #delete(ino: Ino, place: Place, signal: AbortSignal): Promise<void> {
-    const { store, editor } = this.#deps;
+    const { store, editor, lateRequests } = this.#deps;
     const path = this.#path(place);
     await this.#keepForReaders(ino, signal);
     const { base } = this.#node(ino);
     if (base === undefined) return;
     const condition = await this.#condition(base, path, ino, place, signal);
+    lateRequests.removing(ino);
     try {
       const version = condition.kind === 'match' ? { etag: condition.etag } : {};
       await store.remove(path, { directory: false, signal, ...version });
     } catch (error) {
       if (isRemoteError(error, 'changed')) return this.#reconciler.reconcile(ino, place, signal);
       if (!isRemoteError(error, 'not-found')) throw error;
+      if (await this.#reconciler.findMoved(this.#node(ino), signal)) return;
     }
     editor.confirm((confirm) => confirm.removed(ino));
   }
@@ -313,8 +330,11 @@ export class CarryOut {
    * side does not know and has not deleted itself.
    */
   async #deleteTree(ino: Ino, place: Place, signal: AbortSignal): Promise<void> {
-    const { store, editor } = this.#deps;
+    const { state, store, editor, lateRequests } = this.#deps;
     const path = this.#path(place);
+    // What has left it is not deleted with it.
+    for (const moved of lateRequests.moved)
+      if (moved !== ino && isBelowInBase(state, moved, ino)) await this.#reconciler.hasMoved(moved, signal);
     try {
       for (let level: Ino[] = [ino]; level.length > 0; ) {
         const next: Ino[] = [];
@@ -327,6 +347,7 @@ export class CarryOut {
     } catch (error) {
       if (isRemoteError(error, 'changed') && error.path === path) return this.#relearn(place, path, signal);
       if (!isRemoteError(error, 'not-found') || error.path !== path) throw error;
+      if (await this.#reconciler.findMoved(this.#node(ino), signal)) return;
     }
     editor.confirm((confirm) => confirm.removed(ino));
   }
@@ -370,6 +391,12 @@ export class CarryOut {
     }
   }
 
+  /** What failed for certain makes nothing. */
+  #unmade(error: unknown, noted: LateRequest | undefined): void {
+    if (noted !== undefined && isRemoteError(error) && error.outcome === 'none')
+      this.#deps.editor.confirm((confirm) => confirm.unmade(noted));
+  }
+
   /** Where a request failed because its directory is not there, the directory is taken as gone, to be made anew. */
   async #checkParent(error: unknown, place: Place, signal: AbortSignal): Promise<void> {
     if (!isRemoteError(error, 'parent-missing', 'not-found')) return;
@@ -398,13 +425,6 @@ export class CarryOut {
 /** Whether the server has the file of that version, and no directory in its place. */
 function isSameFile(expected: Base, seen: SeenEntry | undefined): boolean {
   return seen?.entry.kind === 'file' && isSameVersion(expected, seen.entry);
-}
-
-/** Whether what is at the new name is what was at the old one. */
-function isMoved(node: NodeRecord, target: SeenEntry | undefined): boolean {
-  if (target === undefined || node.base === undefined) return false;
-  if (node.kind === 'dir') return target.entry.kind === 'dir';
-  return target.entry.kind === 'file' && target.entry.size === node.base.size;
 }
 
 /** For the caller's signal: an error that says that the operation was stopped from here. */

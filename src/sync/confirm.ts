@@ -14,7 +14,10 @@ import {
   type StateTransaction,
   withoutCopy,
 } from '../state/index.js';
-import { buryIfDead, type Effects, type TreeContext } from './effects.js';
+import { buryIfDead, deadFile } from './dead-nodes.js';
+import type { Effects, TreeContext } from './effects.js';
+import type { LateRequest } from './late-requests.js';
+import { copiedFrom } from './original.js';
 import { holderOf } from './server-tree.js';
 
 /** Content that was brought to the server. */
@@ -37,10 +40,26 @@ export class Confirm {
     this.#context = context;
   }
 
+  /** See `LateRequests`. */
+  making(ino: Ino, place: Place): LateRequest | undefined {
+    return this.#context.lateRequests.making(this.#tx, ino, place);
+  }
+
+  /** See `LateRequests`. */
+  moving(ino: Ino, place: Place): LateRequest | undefined {
+    return this.#context.lateRequests.moving(this.#tx, ino, place);
+  }
+
+  /** Either has failed for certain. */
+  unmade(request: LateRequest): void {
+    this.#context.lateRequests.forget(this.#tx, request);
+  }
+
   /** `before` is the record as it was when the request was made; the same in all methods. */
   madeDirectory(before: NodeRecord, place: Place): void {
     const base: Base = { ...place, etag: undefined, size: 0, mtimeMs: undefined, gen: 0 };
     const node = this.#tx.get(before.ino);
+    this.#context.lateRequests.settled(this.#tx, place);
     if (node?.kind === 'dir')
       this.#tx.put({ ...node, base, remote: undefined, listedAtMs: this.#context.nowMs() });
     else this.#tombstone(before, base);
@@ -55,6 +74,8 @@ export class Confirm {
     replaced: Ino | undefined,
   ): void {
     if (replaced !== undefined) this.removed(replaced);
+    this.#context.lateRequests.ended(place);
+    this.#context.lateRequests.settled(this.#tx, place);
     const { gen, size, sha256 } = sent;
     const digest = sha256 === undefined ? {} : { sha256 };
     const { parent, name } = place;
@@ -85,16 +106,24 @@ export class Confirm {
 
   moved(before: NodeRecord, to: Place, replaced: Ino | undefined): void {
     if (replaced !== undefined) this.removed(replaced);
+    this.notMoved(before.ino);
     if (before.base === undefined) return;
+    this.#context.lateRequests.movedAlong(this.#tx, before.base, to);
     const node = holderOf(this.#tx, before.ino, before.base);
     const base: Base = { ...(node?.base ?? before.base), parent: to.parent, name: to.name };
     if (node === undefined) this.#tombstone(before, base);
     else if (node.base !== undefined) this.#tx.put({ ...node, base });
   }
 
+  /** No earlier request moves the node any more. */
+  notMoved(ino: Ino): void {
+    this.#context.lateRequests.notMoved(this.#tx, ino);
+  }
+
   /** The server no longer has the node, nor anything that was in it. */
   removed(ino: Ino): void {
     const tx = this.#tx;
+    this.#context.lateRequests.removed(ino);
     const node = tx.get(ino);
     if (node === undefined) return;
     if (node.kind === 'dir') {
@@ -111,7 +140,9 @@ export class Confirm {
   emptied(ino: Ino, interrupted: boolean): void {
     const node = this.#tx.get(ino);
     if (node?.kind !== 'file') return;
-    const empty = { content: 'staged', size: 0, writing: !interrupted, interrupted } as const;
+    // Should the server make the copy after all, then it has another content.
+    const gen = node.gen + 1;
+    const empty = { content: 'staged', gen, size: 0, writing: !interrupted, interrupted } as const;
     this.#tx.put({ ...withoutCopy(node), ...empty });
     this.#effects.empty(ino);
   }
@@ -121,7 +152,25 @@ export class Confirm {
     const node = holderOf(this.#tx, ino, place);
     if (node === undefined || node.kind === 'dir') return;
     this.#tx.put({ ...node, attempt });
-    if (attempt === undefined) buryIfDead(this.#tx, this.#effects, this.#context.usage, node.ino);
+    const { lateRequests, usage } = this.#context;
+    if (attempt !== undefined) {
+      lateRequests.attempted(node.ino, place);
+      return;
+    }
+    lateRequests.ended(place);
+    buryIfDead(this.#tx, this.#effects, usage, node.ino);
+  }
+
+  /** The server was asked, and has nothing of the node's upload to `place`. */
+  undone(ino: Ino, place: Place): void {
+    const node = holderOf(this.#tx, ino, place);
+    if (node === undefined || node.kind === 'dir') return;
+    const { attempt } = node;
+    if (attempt !== undefined) {
+      const copyOf = copiedFrom(this.#tx, node);
+      this.#context.lateRequests.undone(this.#tx, node.ino, attempt, copyOf);
+    }
+    this.attempted(ino, place, undefined);
   }
 
   #tombstone(before: NodeRecord, base: Base): void {
@@ -136,32 +185,8 @@ export class Confirm {
       case 'file':
       case 'alias':
         // What a further name stood for may be gone; to the server it is a file like any other.
-        this.#tombstoneFile(before.ino, base);
+        this.#tx.put({ ...deadFile(before.ino, base.size, base.gen, this.#context.nowNs()), base });
         break;
     }
-  }
-
-  #tombstoneFile(ino: Ino, base: Base): void {
-    const now = this.#context.nowNs();
-    this.#tx.put({
-      ino,
-      kind: 'file',
-      local: undefined,
-      base,
-      remote: undefined,
-      mode: 0,
-      uid: 0,
-      gid: 0,
-      atime: now,
-      mtime: now,
-      ctime: now,
-      size: base.size,
-      gen: base.gen,
-      content: 'clean',
-      writing: false,
-      interrupted: false,
-      attempt: undefined,
-      aliases: [],
-    });
   }
 }

@@ -10,7 +10,8 @@ import {
 } from '../state/index.js';
 import { type ConflictRecord, readConflicts, removeConflict } from './conflict-records.js';
 import type { ConflictChoice, ConflictInfo } from './control.js';
-import { buryIfDead, type Effects, type TreeContext } from './effects.js';
+import { buryIfDead } from './dead-nodes.js';
+import type { Effects, TreeContext } from './effects.js';
 import { SyncError } from './errors.js';
 import { shownPath } from './server-tree.js';
 import type { TreeEditor } from './tree-editor.js';

@@ -5,9 +5,10 @@
 import type { Ino } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
 import type { ETag } from '../remote/index.js';
-import type { InodeRecord, NodeRecord, Place, StateTransaction } from '../state/index.js';
+import type { Place } from '../state/index.js';
 import type { Invalidation, Usage } from './api.js';
 import type { ConflictRecord } from './conflict-records.js';
+import type { LateRequests } from './late-requests.js';
 import type { TakenNames } from './taken-names.js';
 
 export interface Version {
@@ -20,6 +21,7 @@ export interface Version {
 export interface TreeContext {
   readonly usage: Usage;
   readonly takenNames: TakenNames;
+  readonly lateRequests: LateRequests;
   readonly hostName: string;
   /** Owner and modes of nodes that come from the server. */
   readonly owner: {
@@ -96,41 +98,4 @@ export class Effects {
     for (const [ino, etag] of this.#retagged) content.retag(ino, etag);
     for (const ino of this.#discards) content.discard(ino);
   }
-}
-
-/**
- * Forgets a node that is in neither tree, unless something still holds on to it: a handle, the kernel, a further name,
- * or an upload whose end is not known.
- */
-export function buryIfDead(tx: StateTransaction, effects: Effects, usage: Usage, ino: Ino): void {
-  const node = tx.get(ino);
-  if (node === undefined || !isDead(node) || usage.isInUse(ino)) return;
-  if (node.kind === 'alias') {
-    const target = tx.get(node.target);
-    tx.remove(ino);
-    if (target?.kind === 'file') {
-      tx.put({ ...target, aliases: target.aliases.filter((alias) => alias !== ino) });
-      buryIfDead(tx, effects, usage, target.ino);
-    }
-    return;
-  }
-  if (node.kind === 'file') {
-    if (node.aliases.length > 0) return;
-    effects.discard(ino);
-  }
-  tx.remove(ino);
-}
-
-/** Whether nothing in the trees keeps the node. */
-export function isDead(node: NodeRecord): boolean {
-  return (
-    node.local === undefined && node.base === undefined && (node.kind === 'dir' || node.attempt === undefined)
-  );
-}
-
-/** The inode that a node stands for: itself, or the file that an alias names. */
-export function inodeOf(tx: StateTransaction, node: NodeRecord): InodeRecord | undefined {
-  if (node.kind !== 'alias') return node;
-  const target = tx.get(node.target);
-  return target?.kind === 'file' ? target : undefined;
 }

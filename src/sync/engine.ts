@@ -29,6 +29,7 @@ import type { TreeContext } from './effects.js';
 import { Events } from './events.js';
 import { Executor } from './executor.js';
 import { Fetcher } from './fetcher.js';
+import { LateRequests } from './late-requests.js';
 import { LineMeter } from './line-meter.js';
 import { Pins } from './pins.js';
 import { RateMeter } from './rates.js';
@@ -119,10 +120,12 @@ export class SyncEngine implements Sync, SyncControl {
       isInUse: (ino) => this.#usage.isInUse(ino),
     };
     this.#takenNames = new TakenNames(state);
+    const lateRequests = new LateRequests(state, () => clock.nowMs());
     this.#editor = new TreeEditor(state, content, {
       usage,
       hostName: options.hostName,
       takenNames: this.#takenNames,
+      lateRequests,
       owner: options.owner,
       nowMs: () => clock.nowMs(),
       nowNs: () => clock.nowNs(),
@@ -151,6 +154,7 @@ export class SyncEngine implements Sync, SyncControl {
       fetcher,
       sessions,
       usage,
+      lateRequests,
       rates,
       log,
       onUploaded: (ino, place, bytes) => {

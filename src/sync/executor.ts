@@ -19,9 +19,9 @@ import type { Connectivity } from './connectivity.js';
 import type { QueueEntryInfo, QueueSummary } from './control.js';
 import { CopyTimes } from './copy-times.js';
 import type { Courtesy } from './courtesy.js';
+import { isDead } from './dead-nodes.js';
 import { type Decision, decide, type Op, type PlanContext } from './decide.js';
 import { DueQueue } from './due-queue.js';
-import { isDead } from './effects.js';
 import { SyncError } from './errors.js';
 import type { Events } from './events.js';
 import { claimsOf, placesOf, touchesTree } from './op-claims.js';
@@ -230,7 +230,8 @@ export class Executor {
     for (const { op, progress, abort } of this.#running.values()) {
       const totalBytes = progress.totalBytes || uploadBytes(this.#state, op.ino);
       // A question to the server may fetch a whole file to compare it.
-      if (op.kind === 'reconcile' || totalBytes - progress.sentBytes > FINISHED_BYTES) abort.abort();
+      const isFinishing = progress.isSent || totalBytes - progress.sentBytes <= FINISHED_BYTES;
+      if (op.kind === 'reconcile' || !isFinishing) abort.abort();
     }
     this.#settling.rejectAll(paused());
     this.#draining.rejectAll(paused());
@@ -353,9 +354,7 @@ export class Executor {
   #stopUpload(ino: Ino): void {
     const running = this.#running.get(ino);
     if (running?.op.kind !== 'put') return;
-    const { sentBytes, totalBytes } = running.progress;
-    // With its last byte out, the answer tells what the server has now.
-    if (totalBytes === 0 || sentBytes < totalBytes) running.abort.abort();
+    if (!running.progress.isSent) running.abort.abort();
   }
 
   /** A local change: carried up when the node has been left alone for a while. */
@@ -478,7 +477,7 @@ export class Executor {
     const running: Running = {
       op,
       abort: new AbortController(),
-      progress: { sentBytes: 0, totalBytes: 0 },
+      progress: { sentBytes: 0, totalBytes: 0, isSent: false },
       beganAtMs: this.#clock.nowMs(),
     };
     this.#running.set(ino, running);

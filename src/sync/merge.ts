@@ -10,7 +10,10 @@ import type { Base, DirRecord, FileRecord, NodeRecord, Place, StateTransaction }
 import { contentGen, passName } from '../state/index.js';
 import { conflictName } from './conflict-name.js';
 import { addConflict } from './conflict-records.js';
-import { buryIfDead, type Effects, type TreeContext } from './effects.js';
+import { buryIfDead, deadFile } from './dead-nodes.js';
+import type { Effects, TreeContext } from './effects.js';
+import type { LateRequest } from './late-requests.js';
+import { copiedFrom } from './original.js';
 import { samePlace } from './server-tree.js';
 
 /** An entry of a listing, with the target when the file stands for a symbolic link. */
@@ -21,6 +24,8 @@ export interface SeenEntry {
 
 /** Slack between two ways in which a server tells the time of the same write, in ms (whole seconds, either rounded). */
 const MTIME_SLACK_MS = 2_000;
+
+const GONE = { kind: 'gone' } as const;
 
 /** Whether the server still has what `base` says. */
 export function isSameVersion(base: Base, entry: RemoteEntry): boolean {
@@ -49,24 +54,87 @@ export class Merge {
     if (known?.base !== undefined) {
       if ((known.kind === 'dir') === (seen.entry.kind === 'dir')) {
         if (known.kind !== 'dir') this.#version(known, known.base, seen);
+        else if (known.remote !== undefined) tx.put({ ...known, remote: undefined });
         return;
       }
       this.gone(known.ino);
     }
     // A local node of that name that the server does not know is looked at when it is carried there.
-    if (tx.localChild(dir, name) === undefined) this.create(place, seen);
+    if (tx.localChild(dir, name) === undefined && !this.#isOurs(place, seen)) this.create(place, seen);
   }
 
-  /** A node that the server no longer has. What was changed here stays and will be made there anew. */
+  /** Whether it may be what a request of this side's brought, for which nobody has a name any more. */
+  #isOurs(place: Place, seen: SeenEntry): boolean {
+    const attempted =
+      seen.entry.kind === 'file' && this.#context.lateRequests.attemptAt(this.#tx, place) !== undefined;
+    return attempted || this.recall(place, seen);
+  }
+
+  /**
+   * Where an earlier request of ours may have brought what the server shows at a place: a node is to ask for it, and has it
+   * removed if so. The place may be another node's by now.
+   */
+  recall(place: Place, seen: SeenEntry): boolean {
+    return this.#context.lateRequests.at(place).some((request) => this.#recall(request, seen));
+  }
+
+  #recall(request: LateRequest, seen: SeenEntry): boolean {
+    const tx = this.#tx;
+    const { lateRequests, nowNs } = this.#context;
+    const { ino, place, made } = request;
+    const { entry } = seen;
+    if (made.kind === 'move') return this.#recallMoved(request, entry);
+    if (made.kind === 'directory') {
+      if (entry.kind !== 'dir' || this.#baseNode(place) !== undefined) return false;
+      tx.put(this.#fromServer(tx.allocate(), undefined, place, seen));
+      return true;
+    }
+    const { gen, size, sha256, copyOf } = made;
+    if (entry.kind !== 'file' || entry.size !== size) return false;
+    lateRequests.forget(tx, request);
+    const occupant = this.#baseNode(place);
+    const isSame = occupant?.ino === ino && occupant.kind !== 'dir';
+    const copied = copyOf === undefined ? {} : { copyOf };
+    const node = isSame ? occupant : { ...deadFile(tx.allocate(), size, gen, nowNs()), ...copied };
+    tx.put({ ...node, attempt: { place, gen, size, sha256 } });
+    lateRequests.attempted(node.ino, place);
+    return true;
+  }
+
+  /** A tag that it had before says that it is the very node; else whoever asks for the old place finds out. */
+  #recallMoved({ ino, place }: LateRequest, entry: RemoteEntry): boolean {
+    const node = this.#tx.get(ino);
+    const etag = node?.base?.etag;
+    if (node?.base === undefined || node.kind === 'dir' || etag === undefined || etag !== entry.etag)
+      return false;
+    if (this.#baseNode(place) !== undefined) return false;
+    this.#context.lateRequests.notMoved(this.#tx, ino);
+    this.#tx.put({ ...node, base: { ...node.base, parent: place.parent, name: place.name } });
+    return true;
+  }
+
+  /**
+   * A node that the server no longer has. What was changed here stays and will be made there anew. One that a request of
+   * ours may have moved is looked for first.
+   */
   gone(ino: Ino): void {
     const tx = this.#tx;
     const node = tx.get(ino);
     if (node?.base === undefined) return;
+    if (this.#context.lateRequests.movesOf(ino).length > 0) {
+      tx.put({ ...node, remote: GONE });
+      return;
+    }
+    this.#context.lateRequests.removed(ino);
     if (node.kind === 'dir') {
       const children = [...tx.entries(ino)].flatMap((entry) =>
         entry.base === undefined ? [] : [entry.base],
       );
       for (const child of children) this.gone(child);
+      if (tx.hasBaseChildren(ino)) {
+        tx.put({ ...node, remote: GONE });
+        return;
+      }
       const keep = node.local !== undefined && tx.hasLocalChildren(ino);
       const listedAtMs = this.#context.nowMs();
       if (keep) tx.put({ ...node, base: undefined, remote: undefined, listedAtMs });
@@ -74,8 +142,12 @@ export class Merge {
       return;
     }
     const changedHere = node.local !== undefined && contentGen(node, tx) !== node.base.gen;
+    const { attempt } = node;
+    if (attempt !== undefined) {
+      this.#context.lateRequests.undone(tx, ino, attempt, copiedFrom(tx, node));
+    }
     if (changedHere) tx.put({ ...node, base: undefined, remote: undefined, attempt: undefined });
-    else this.#drop(node.attempt === undefined ? node : { ...node, attempt: undefined });
+    else this.#drop(attempt === undefined ? node : { ...node, attempt: undefined });
   }
 
   /** A node for what the server has at a place where nothing is known of it; the directory comes back if it was deleted. */
@@ -273,7 +345,7 @@ export class Merge {
     for (const entry of [...this.#tx.entries(dir)]) if (entry.base !== undefined) this.gone(entry.base);
   }
 
-  #fromServer(ino: Ino, local: Place, place: Place, seen: SeenEntry): NodeRecord {
+  #fromServer(ino: Ino, local: Place | undefined, place: Place, seen: SeenEntry): NodeRecord {
     const { owner } = this.#context;
     const { entry, linkTarget } = seen;
     const time = this.#timeOf(entry);

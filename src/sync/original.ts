@@ -1,7 +1,14 @@
 /** Questions to the trees: what of a node's content the server has under another name. Pure. */
 
 import type { Ino } from '../base/index.js';
-import { type Base, copySource, type NodeRecord, type StateView } from '../state/index.js';
+import {
+  type Base,
+  type CopySource,
+  copySource,
+  type FileRecord,
+  type NodeRecord,
+  type StateView,
+} from '../state/index.js';
 
 /** What the server has already of a node's content. */
 export interface Original {
@@ -25,6 +32,20 @@ export function originalOf(view: StateView, node: NodeRecord): Original | undefi
   if (file?.kind !== 'file' || file.base === undefined || file.remote !== undefined) return undefined;
   if (file.base.etag !== source?.etag || file.base.size !== node.size) return undefined;
   return { ino: file.ino, base: file.base, gen: node.gen };
+}
+
+/** The version that a COPY of ours brings, or brought, to a node's place; undefined where its content was to be sent. */
+export function copiedFrom(view: StateView, node: NodeRecord): CopySource | undefined {
+  if (node.kind === 'file') return copySource(node);
+  const file = node.kind === 'alias' ? view.get(node.target) : undefined;
+  if (file?.kind !== 'file' || file.base?.etag === undefined) return undefined;
+  return { ino: file.ino, etag: file.base.etag, gen: file.base.gen };
+}
+
+/** The file of such a version, where the server still has it, as far as is known. */
+export function copiedFile(view: StateView, { ino, etag }: CopySource): FileRecord | undefined {
+  const file = view.get(ino);
+  return file?.kind === 'file' && file.base?.etag === etag && file.remote === undefined ? file : undefined;
 }
 
 /** Whether a node's content is on the server, to be copied there. */

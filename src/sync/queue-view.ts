@@ -3,10 +3,10 @@
 import { assertNever, type Ino } from '../base/index.js';
 import { contentGen, type NodeRecord, type StateView } from '../state/index.js';
 import { uploadBytes } from './backlog.js';
-import type { Progress } from './carry-out.js';
 import type { QueueEntryInfo, QueueOperation, QueueState } from './control.js';
 import type { Decision, Op } from './decide.js';
 import { isCopyOnServer } from './original.js';
+import type { Progress } from './progress.js';
 import type { Failure } from './retries.js';
 import { placePath, samePlace, shownPath } from './server-tree.js';
 

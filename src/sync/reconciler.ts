@@ -7,13 +7,16 @@ import { createHash } from 'node:crypto';
 import type { Ino, Log } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
 import type { RemoteEntry, RemotePath, RemoteStore } from '../remote/index.js';
-import type { NodeRecord, Place, StateStore } from '../state/index.js';
+import type { Attempt, NodeRecord, Place, StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
+import type { SentContent } from './confirm.js';
 import type { Fetcher } from './fetcher.js';
+import type { LateRequests } from './late-requests.js';
 import { isSameVersion, type SeenEntry } from './merge.js';
+import { copiedFile, copiedFrom } from './original.js';
 import type { RateMeter } from './rates.js';
 import type { Refresher } from './refresher.js';
-import { holderOf, localPath, placePath, samePlace } from './server-tree.js';
+import { holderOf, localPath, placePath, serverPath } from './server-tree.js';
 import { Superseded } from './superseded.js';
 import type { TreeEditor } from './tree-editor.js';
 import { digestOf, nodeSource } from './upload-source.js';
@@ -29,9 +32,12 @@ export interface ReconcilerDeps {
   readonly fetcher: Fetcher;
   readonly sessions: WriteSessions;
   readonly usage: Usage;
+  readonly lateRequests: LateRequests;
   readonly rates: RateMeter;
   readonly log: Log;
 }
+
+type KnownContent = SentContent & { readonly sha256: string };
 
 /** A server calls the tag of a file weak, and matches none, while the file is younger than a second. */
 const YOUNG_FILE_MS = 1_200;
@@ -63,13 +69,14 @@ export class Reconciler {
     sha256: string | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    const { state, editor, log } = this.#deps;
+    const { state, editor, lateRequests, log } = this.#deps;
     const asked = holderOf(state, ino, place);
     if (asked === undefined) return;
     if (seen === undefined) {
-      const known = state.baseChild(place.parent, place.name);
-      this.#forgetAttempt(asked.ino, place);
-      if (known !== undefined) editor.merge((merge) => merge.gone(known));
+      const known = this.#occupant(place);
+      editor.confirm((confirm) => confirm.undone(asked.ino, place));
+      if (known === undefined || (await this.findMoved(known, signal))) return;
+      editor.merge((merge) => merge.gone(known.ino));
       return;
     }
     if (await this.#adoptOwn(asked, this.#occupant(place), place, seen, sha256, signal)) return;
@@ -79,16 +86,14 @@ export class Reconciler {
     const occupant = this.#occupant(place);
     if (occupant?.base !== undefined && isSameVersion(occupant.base, seen.entry)) {
       // Nothing has changed there: what was tried did not take effect, or the file was too young to match.
-      this.#forgetAttempt(node.ino, place);
+      editor.confirm((confirm) => confirm.undone(node.ino, place));
       editor.merge((merge) => merge.entry(place.parent, place.name, seen));
       throw new Superseded('the server still has the version that is known', YOUNG_FILE_MS);
     }
-    if (this.#isAttemptedByAnother(node.ino, place)) {
-      throw new Superseded(
-        'what is there may be an earlier upload of ours, which is looked up first',
-        ATTEMPT_MS,
-      );
-    }
+    this.checkUnattempted(node.ino, place);
+    if (editor.merge((merge) => merge.recall(place, seen))) throw attempted();
+    for (const { ino: other, made } of lateRequests.at(place))
+      if (made.kind === 'move' && (await this.hasMoved(other, signal))) throw attempted();
     const kept = editor.merge((merge, tx) => {
       if (occupant !== undefined && occupant.ino !== node.ino) {
         tx.put({ ...occupant, base: undefined, remote: undefined });
@@ -100,15 +105,52 @@ export class Reconciler {
     log.warn({ path: seen.entry.path, ours }, 'changed here and on the server: both versions are kept');
   }
 
-  /** Whether another node's upload to this place has an open end. */
-  #isAttemptedByAnother(ino: Ino, place: Place): boolean {
-    const { state } = this.#deps;
-    for (const other of state.dirty()) {
-      const node = other === ino ? undefined : state.get(other);
-      if (node === undefined || node.kind === 'dir' || node.attempt === undefined) continue;
-      if (samePlace(node.attempt.place, place)) return true;
+  /** Throws {@link Superseded} while nobody knows whether an upload for another node to this place took effect. */
+  checkUnattempted(ino: Ino, place: Place): void {
+    const { state, lateRequests } = this.#deps;
+    const node = lateRequests.attemptAt(state, place);
+    if (node !== undefined && node.ino !== ino) throw attempted();
+  }
+
+  /** Whether an earlier request of ours moved a node after all; the base then says so. */
+  async hasMoved(ino: Ino, signal: AbortSignal): Promise<boolean> {
+    const { state, refresher, lateRequests } = this.#deps;
+    const from = lateRequests.movesOf(ino).length === 0 ? undefined : serverPath(state, ino);
+    if (from === undefined || (await refresher.look(from, signal)) !== undefined) return false;
+    const node = state.get(ino);
+    return node !== undefined && this.findMoved(node, signal);
+  }
+
+  /**
+   * Whether a node that is not where it was is where a request of ours was to move it, whose answer was lost; the base then
+   * says so.
+   */
+  async findMoved(before: NodeRecord, signal: AbortSignal): Promise<boolean> {
+    const { state, editor, refresher, lateRequests } = this.#deps;
+    const found: Array<{ readonly to: Place; readonly isCertain: boolean }> = [];
+    for (const to of lateRequests.movesOf(before.ino)) {
+      const path = placePath(state, to);
+      const seen = path === undefined ? undefined : await refresher.look(path, signal);
+      if (seen !== undefined && this.#mayBeMoved(before, to, seen.entry))
+        found.push({
+          to,
+          isCertain: before.base?.etag !== undefined && before.base.etag === seen.entry.etag,
+        });
     }
-    return false;
+    // Not every server keeps the tag of what it moves.
+    const best = found.find(({ isCertain }) => isCertain) ?? found[0];
+    if (best === undefined) editor.confirm((confirm) => confirm.notMoved(before.ino));
+    else editor.confirm((confirm) => confirm.moved(before, best.to, this.#occupant(best.to)?.ino));
+    return best !== undefined;
+  }
+
+  #mayBeMoved({ ino, kind, base }: NodeRecord, to: Place, entry: RemoteEntry): boolean {
+    if (base === undefined || (kind === 'dir') !== (entry.kind === 'dir')) return false;
+    if (kind === 'dir') return true;
+    const replaced = this.#occupant(to);
+    const isAnother =
+      replaced?.base !== undefined && replaced.ino !== ino && isSameVersion(replaced.base, entry);
+    return entry.size === base.size && !isAnother;
   }
 
   /** Whether what the server has is what this side wanted to put there; the base then says so. */
@@ -137,7 +179,7 @@ export class Reconciler {
     const taken = occupant !== undefined && occupant.ino !== node.ino ? occupant.base : undefined;
     if (taken !== undefined && isSameVersion(taken, entry)) return false;
     if (this.#uploadSize(node) !== entry.size) return false;
-    const wanted = await this.#wanted(node, sha256);
+    const wanted = await this.#wanted(node, sha256, signal);
     if (wanted === undefined || wanted.size !== entry.size) return false;
     const path = placePath(this.#deps.state, place);
     if (path === undefined) return false;
@@ -159,10 +201,13 @@ export class Reconciler {
   async #wanted(
     node: Exclude<NodeRecord, { kind: 'dir' }>,
     sha256: string | undefined,
-  ): Promise<{ gen: number; size: number; sha256: string } | undefined> {
+    signal: AbortSignal,
+  ): Promise<KnownContent | undefined> {
     if (node.attempt?.sha256 !== undefined) {
       return { gen: node.attempt.gen, size: node.attempt.size, sha256: node.attempt.sha256 };
     }
+    const copied = node.attempt === undefined ? undefined : await this.#copied(node, node.attempt, signal);
+    if (copied !== undefined) return copied;
     // A file that only moves would leave its old name behind on the server.
     if (node.local === undefined || (node.kind === 'file' && node.content === 'clean')) return undefined;
     const source = await nodeSource(node, this.#deps, () => undefined);
@@ -177,9 +222,27 @@ export class Reconciler {
     }
   }
 
-  async #hashOnServer(path: RemotePath, entry: RemoteEntry, signal: AbortSignal): Promise<string> {
+  /** What a COPY brought whose source's digest nobody knows yet. */
+  async #copied(
+    node: NodeRecord,
+    { gen, size }: Attempt,
+    signal: AbortSignal,
+  ): Promise<KnownContent | undefined> {
+    const { state } = this.#deps;
+    const source = copiedFrom(state, node);
+    const file = source?.gen === gen ? copiedFile(state, source) : undefined;
+    const path = file === undefined ? undefined : serverPath(state, file.ino);
+    if (file?.base?.size !== size || path === undefined) return undefined;
+    return { gen, size, sha256: await this.#hashOnServer(path, file.base, signal) };
+  }
+
+  async #hashOnServer(
+    path: RemotePath,
+    { etag }: Pick<RemoteEntry, 'etag'>,
+    signal: AbortSignal,
+  ): Promise<string> {
     const hash = createHash('sha256');
-    const version = entry.etag === undefined ? {} : { etag: entry.etag };
+    const version = etag === undefined ? {} : { etag };
     const answer = await this.#deps.store.read(path, { ...version, signal });
     for await (const chunk of answer.chunks) {
       this.#deps.rates.noteDown(chunk.length);
@@ -193,8 +256,11 @@ export class Reconciler {
     const ino = state.baseChild(place.parent, place.name);
     return ino === undefined ? undefined : state.get(ino);
   }
+}
 
-  #forgetAttempt(ino: Ino, place: Place): void {
-    this.#deps.editor.confirm((confirm) => confirm.attempted(ino, place, undefined));
-  }
+function attempted(): Superseded {
+  return new Superseded(
+    'what is there may be of an earlier request of ours, which is looked up first',
+    ATTEMPT_MS,
+  );
 }

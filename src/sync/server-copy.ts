@@ -9,6 +9,7 @@ import { isRemoteError, type RemoteErrorCode, type RemotePath, type RemoteStore 
 import type { Base, NodeRecord, Place, StateStore } from '../state/index.js';
 import { isSameVersion, type SeenEntry } from './merge.js';
 import type { Original } from './original.js';
+import type { Progress } from './progress.js';
 import type { Reconciler } from './reconciler.js';
 import type { Refresher } from './refresher.js';
 import { placePath, serverPath } from './server-tree.js';
@@ -35,7 +36,13 @@ export class ServerCopy {
   }
 
   /** Whether the server made the copy, or the place was settled otherwise; false: the bytes have to be sent. */
-  async run(node: NodeRecord, place: Place, original: Original, signal: AbortSignal): Promise<boolean> {
+  async run(
+    node: NodeRecord,
+    place: Place,
+    original: Original,
+    signal: AbortSignal,
+    progress: Pick<Progress, 'isSent'>,
+  ): Promise<boolean> {
     const { state, store, editor, refresher } = this.#deps;
     const from = serverPath(state, original.ino);
     const to = placePath(state, place);
@@ -57,9 +64,11 @@ export class ServerCopy {
     const { gen, base } = original;
     const { size, sha256 } = base;
     editor.confirm((confirm) => confirm.attempted(node.ino, place, { place, gen, size, sha256 }));
+    progress.isSent = true;
     try {
       await store.copy(from, to, { overwrite: false, directory: false, signal });
     } catch (error) {
+      progress.isSent = false;
       return this.#failed(error, node, place, signal);
     }
     await this.#take(node, place, original, { from, to }, signal);

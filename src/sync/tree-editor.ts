@@ -6,7 +6,8 @@ import type { StateStore, StateTransaction } from '../state/index.js';
 import type { Invalidation } from './api.js';
 import { Confirm } from './confirm.js';
 import type { ConflictRecord } from './conflict-records.js';
-import { buryIfDead, Effects, type TreeContext } from './effects.js';
+import { buryIfDead } from './dead-nodes.js';
+import { Effects, type TreeContext } from './effects.js';
 import { Merge } from './merge.js';
 
 export class TreeEditor {

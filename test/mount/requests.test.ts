@@ -82,7 +82,7 @@ for (const driver of DRIVERS) {
       );
     });
 
-    test('a save that changes nothing is no request', async () => {
+    test('a save that changes nothing changes nothing on the server', async () => {
       await using bench = await startBench({
         driver,
         prepare: (root) => prepareFile(join(root, 'doc.txt'), Buffer.from('version 1')),

@@ -3,6 +3,7 @@
 import {
   type Capabilities,
   type ETag,
+  isRemoteError,
   type MoveOptions,
   type Outcome,
   type Quota,
@@ -31,6 +32,8 @@ export type Fault =
   | { readonly kind: 'after'; readonly code: RemoteErrorCode }
   /** The body of a read, a listing or a write ends with `interrupted` after so many bytes (batches of a listing). */
   | { readonly kind: 'cut'; readonly afterBytes: number }
+  /** All of it was sent, the answer never comes, and the server does it when {@link FaultyRemoteStore.arrive} is called. */
+  | { readonly kind: 'late' }
   /** The call gives way so many times first, so that others overtake it. */
   | { readonly kind: 'slow'; readonly turns: number };
 
@@ -80,18 +83,44 @@ export function randomFaults(random: () => number, share: number): FaultPlan {
   };
 }
 
+/** One that changes something. */
+interface Request {
+  readonly verb: FakeVerb;
+  readonly path: RemotePath;
+  /** What it makes, or removes. */
+  readonly place: RemotePath;
+}
+
+/** All of a request was sent, and the server has not done it yet. */
+interface UnderWay extends Request {
+  readonly work: () => Promise<unknown>;
+}
+
+/** Verbs whose requests a server that honours conditions can carry out late without harm. */
+const LATE_VERBS: ReadonlySet<FakeVerb> = new Set<FakeVerb>(['write', 'makeDirectory', 'copy']);
+
+/** As {@link randomFaults}, where half of the faults of what may be late are just that. */
+export function lateFaults(random: () => number, share: number): FaultPlan {
+  const others = randomFaults(random, share);
+  return (call) => (LATE_VERBS.has(call.verb) && random() < share / 2 ? { kind: 'late' } : others(call));
+}
+
 export class FaultyRemoteStore implements RemoteStore {
   readonly inner: RemoteStore;
   /** Every fault that was played. */
   readonly played: Array<FaultCall & { readonly fault: Fault }> = [];
   /** Reads whose bytes went into a file. */
   deliveries = 0;
+  /** The same for all daemons. */
+  readonly #line: { underWay: readonly UnderWay[]; readonly places: Set<RemotePath> };
   #plan: FaultPlan;
   #calls = 0;
 
-  constructor(inner: RemoteStore, plan: FaultPlan) {
+  /** `before`: that of a daemon which was killed, whose requests may still be on their way. */
+  constructor(inner: RemoteStore, plan: FaultPlan, before?: FaultyRemoteStore) {
     this.inner = inner;
     this.#plan = plan;
+    this.#line = before === undefined ? { underWay: [], places: new Set() } : before.#line;
   }
 
   get capabilities(): Capabilities {
@@ -132,7 +161,15 @@ export class FaultyRemoteStore implements RemoteStore {
   }
 
   write(path: RemotePath, body: UploadBody, options: WriteOptions): Promise<WriteResult> {
-    return this.#change('write', path, (fault) => {
+    return this.#change('write', path, async (fault) => {
+      if (fault?.kind === 'late') {
+        const content = await collect(asChunks(body.open()));
+        options.onSent?.();
+        const { condition } = options;
+        return this.#delay('write', path, path, () =>
+          this.inner.write(path, { size: body.size, open: () => content }, { condition }),
+        );
+      }
       if (fault?.kind !== 'cut' || fault.afterBytes >= body.size)
         return this.inner.write(path, body, options);
       const broken: UploadBody = {
@@ -155,11 +192,11 @@ export class FaultyRemoteStore implements RemoteStore {
   }
 
   move(from: RemotePath, to: RemotePath, options: RequestOptions & MoveOptions): Promise<void> {
-    return this.#change('move', from, () => this.inner.move(from, to, options));
+    return this.#change('move', from, () => this.inner.move(from, to, options), to);
   }
 
   copy(from: RemotePath, to: RemotePath, options: RequestOptions & MoveOptions): Promise<void> {
-    return this.#change('copy', from, () => this.inner.copy(from, to, options));
+    return this.#change('copy', from, () => this.inner.copy(from, to, options), to);
   }
 
   quota(options?: RequestOptions): Promise<Quota | undefined> {
@@ -172,6 +209,42 @@ export class FaultyRemoteStore implements RemoteStore {
 
   close(): Promise<void> {
     return this.inner.close();
+  }
+
+  /**
+   * What is still on its way reaches the server, the first `count` in order, unless another that makes
+   * (or removes) the same was answered since: that proves the first one dead. Returns the codes of what the server refuses.
+   */
+  async arrive(count = Number.POSITIVE_INFINITY): Promise<readonly RemoteErrorCode[]> {
+    const refused: RemoteErrorCode[] = [];
+    for (let left = count; left > 0; left -= 1) {
+      const [first, ...others] = this.#line.underWay;
+      if (first === undefined) break;
+      this.#line.underWay = others;
+      await first.work().catch((error: unknown) => {
+        if (!isRemoteError(error)) throw error;
+        refused.push(error.code);
+      });
+      this.#overtake(first);
+    }
+    return refused;
+  }
+
+  #delay(verb: FakeVerb, path: RemotePath, place: RemotePath, work: () => Promise<unknown>): never {
+    this.#line.underWay = [...this.#line.underWay, { verb, path, place, work }];
+    throw makeError('timeout', verb, path, 'unknown');
+  }
+
+  /**
+   * A request was answered. Of earlier ones those that make or remove the same never reach the server, nor what was sent
+   * into a directory that has moved since, nor a copy of what has changed since.
+   */
+  #overtake(by: Request): void {
+    const isOver = (late: Request) =>
+      (late.place === by.place && (late.verb === 'remove') === (by.verb === 'remove')) ||
+      (by.verb === 'move' && late.place.startsWith(`${by.path}/`)) ||
+      (late.verb === 'copy' && (late.path === by.path || late.path === by.place));
+    this.#line.underWay = this.#line.underWay.filter((late) => !isOver(late));
   }
 
   #next(verb: FakeVerb, path: RemotePath): Fault | undefined {
@@ -193,10 +266,18 @@ export class FaultyRemoteStore implements RemoteStore {
     verb: FakeVerb,
     path: RemotePath,
     work: (fault: Fault | undefined) => Promise<T>,
+    place = path,
   ): Promise<T> {
-    const fault = this.#next(verb, path);
+    const planned = this.#next(verb, path);
+    // One for each place.
+    const isSecond = planned?.kind === 'late' && this.#line.places.has(place);
+    const fault: Fault | undefined = isSecond ? { kind: 'before', code: 'timeout' } : planned;
+    if (planned?.kind === 'late') this.#line.places.add(place);
     await failBefore(verb, path, fault, false);
-    const result = await work(fault);
+    if (fault?.kind === 'late' && verb !== 'write') this.#delay(verb, path, place, () => work(undefined));
+    const result = await work(fault).finally(() => {
+      if (fault?.kind !== 'late') this.#overtake({ verb, path, place });
+    });
     if (fault?.kind === 'after') throw makeError(fault.code, verb, path, 'unknown');
     // A cut of what has no body to cut is a lost answer.
     if (fault?.kind === 'cut') throw cut(verb, path, 'unknown');
@@ -213,6 +294,12 @@ async function failBefore(
   if (fault?.kind === 'slow') for (let turn = 0; turn < fault.turns; turn += 1) await Promise.resolve();
   if (fault?.kind === 'before') throw makeError(fault.code, verb, path, 'none', fault.retryAfterMs);
   if (isRead && fault?.kind === 'after') throw makeError(fault.code, verb, path, 'none');
+}
+
+async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const chunk of chunks) parts.push(chunk);
+  return Buffer.concat(parts);
 }
 
 async function* asChunks(source: Uint8Array | AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {

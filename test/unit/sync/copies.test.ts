@@ -325,7 +325,7 @@ describe('a copy of a file that is not here', () => {
 });
 
 describe('a save that changes nothing', () => {
-  test('of what was uploaded before is no request', async () => {
+  test('of what was uploaded before sends nothing', async () => {
     const made = await makeWorld();
     await made.write('/a', 'the same');
     await settle(made);
@@ -359,6 +359,17 @@ describe('a save that changes nothing', () => {
     assert.equal(await made.read('/a'), 'the content');
     await made.refreshAll();
     assert.deepEqual(Object.keys(await made.localTree()), ['/a']);
+  });
+
+  test('is an upload where another client has removed the file', async () => {
+    const made = await makeWorld();
+    await made.write('/a', 'the content');
+    await settle(made);
+    await made.write('/a', 'the content');
+    made.server.removeDirect(remote('/a'));
+    await made.converge();
+    assert.deepEqual(made.server.textTree(), { '/a': 'the content' });
+    assert.equal(await made.read('/a'), 'the content');
   });
 
   test('what another client changed meanwhile is taken', async () => {

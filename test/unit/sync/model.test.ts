@@ -11,7 +11,7 @@ import type { Ino } from '../../../src/base/index.js';
 import { isRemoteError } from '../../../src/remote/index.js';
 import { type ConflictChoice, type ConflictInfo, SyncError } from '../../../src/sync/index.js';
 import { VfsError } from '../../../src/vfs/index.js';
-import { randomFaults } from '../../support/faulty-remote.js';
+import { type FaultPlan, lateFaults, randomFaults } from '../../support/faulty-remote.js';
 import { type Random, seededRandom } from '../../support/random.js';
 import { KernelWriters } from './kernel-writers.js';
 import { remote, World } from './world.js';
@@ -25,13 +25,21 @@ const DIRS = ['', '/p', '/q', '/p/q', '/q/p'];
  * Seeds that once failed, each for a bug of its own: a further name whose content the server replaced (14, 30), a slot
  * that was filled for ever (34), a further name not told of new content (199), an upload with an open end found again
  * under another node (235), a file that is open under the tag of a name that is gone (364), a directory where a moved
- * file was (520), and with what is done by hand an upload with an
- * open end into a directory that is gone (118).
+ * file was (520), bytes that the server had and that another client removed, saved again (928), and with what is done by
+ * hand an upload with an open end into a directory that is gone (118), a copy that was given up and made (1923).
  */
-const PINNED: readonly number[] = [14, 30, 34, 118, 199, 235, 364, 520];
+const PINNED: readonly number[] = [14, 30, 34, 118, 199, 235, 364, 520, 928, 1923];
+/**
+ * The same of requests that arrive late: a file moved out of the way by a request whose answer was lost (43), an upload to
+ * a place where another name's has an open end (278), a file moved over another likewise (850), a directory moved likewise
+ * where a new file is to be (3574), the bytes of a file saved again that was being removed (5236), a place where one
+ * of the same size is (5877, 6555), a file that left the directory that is removed (8092), one that was to be replaced where
+ * it is not any more (11925).
+ */
+const PINNED_LATE: readonly number[] = [43, 278, 850, 3574, 5236, 5877, 6555, 8092, 11925];
 
 /** What happens beside what programs do that open, write and close. */
-type Mode = 'nothing more' | 'by hand' | 'by the kernel';
+type Mode = 'nothing more' | 'by hand' | 'by the kernel' | 'late';
 
 class Model {
   readonly world: World;
@@ -44,12 +52,15 @@ class Model {
   readonly #hand: Random | undefined;
   /** Programs that keep files open, and that the kernel serves by itself. */
   readonly #writers: KernelWriters | undefined;
+  /** Whether requests arrive late; then there is no other client. */
+  readonly #isLate: boolean;
   #serial = 0;
 
   constructor(seed: number, trace: boolean, mode: Mode) {
     this.#random = seededRandom(seed);
     this.#hand = mode === 'by hand' ? seededRandom(seed + 1_000_000) : undefined;
     this.#trace = trace;
+    this.#isLate = mode === 'late';
     const backed = mode === 'by the kernel';
     const server = { pause: async () => this.#noteTags() };
     // Every other seed copies files of which nothing is here.
@@ -76,14 +87,22 @@ class Model {
       this.#noteTags();
       if (this.#trace) this.#printRequests();
       this.world.check();
+      this.#checkAlone();
     }
     this.world.engine.resume();
     await this.#local(() => this.#writers?.closeAll());
     this.#touchInterrupted();
+    const shown = this.#isLate ? this.#contents() : undefined;
     await this.world.converge();
+    if (shown !== undefined) {
+      if (this.#trace) this.#printRequests();
+      await this.#arrive();
+      assert.deepEqual(this.#contents(), shown, 'nothing changes by itself where there is one client');
+    }
     await this.world.converge();
     if (this.#trace) this.#printRequests();
     this.world.check();
+    this.#checkAlone();
     const there = this.world.server.textTree();
     assert.deepEqual(await this.world.localTree(), there, 'both sides are equal');
     const kept = new Set(Object.values(there));
@@ -99,6 +118,31 @@ class Model {
       if (node?.kind === 'file' && node.interrupted)
         void this.world.vfs.attributes.set(ino, { mtime: 'now' });
     }
+  }
+
+  #checkAlone(): void {
+    if (this.#isLate)
+      assert.deepEqual(this.world.engine.conflicts(), [], 'one client is in no conflict with itself');
+  }
+
+  /** What the mount shows, from its path. */
+  #contents(): Record<string, string | undefined> {
+    this.#noteTags();
+    return Object.fromEntries(
+      this.world
+        .localPaths()
+        .map(({ path, ino, kind }) => [path, kind === 'dir' ? '' : this.#contentOf(ino)]),
+    );
+  }
+
+  async #arrive(count?: number): Promise<void> {
+    this.#note('LATE', String(await this.world.remote.arrive(count)));
+    this.#noteTags();
+  }
+
+  #faults(): FaultPlan {
+    const random = () => this.#random.next();
+    return this.#isLate ? lateFaults(random, 0.3) : randomFaults(random, 0.3);
   }
 
   async #checkPins(): Promise<void> {
@@ -121,12 +165,12 @@ class Model {
     else if (kind < 51) await this.#local(() => this.#exchange());
     else if (kind < 54) await this.#local(() => this.#link());
     else if (kind < 59) await this.#local(() => this.#copy(this.#anyPath()));
+    else if (kind < 73 && this.#isLate) await this.#arrive(1);
     else if (kind < 64) this.#remoteWrite(this.#anyPath());
     else if (kind < 69) this.#remoteRemove();
     else if (kind < 73) this.#remoteMove();
     else if (kind < 90) await this.#pass(random.pick([1, 50, 250, 1_000, 6_000, 40_000]) ?? 1);
-    else if (kind < 95)
-      this.world.remote.setPlan(random.chance(0.5) ? undefined : randomFaults(() => random.next(), 0.3));
+    else if (kind < 95) this.world.remote.setPlan(random.chance(0.5) ? undefined : this.#faults());
     else this.#restart();
   }
 
@@ -332,7 +376,7 @@ class Model {
     this.#note('RESTART', '');
     this.#writers?.dropped();
     const random = this.#random;
-    this.world.restart(random.chance(0.5) ? undefined : randomFaults(() => random.next(), 0.3));
+    this.world.restart(random.chance(0.5) ? undefined : this.#faults());
   }
 
   /** What is removed by someone who saw it is not missed, unless another name shows it too. */
@@ -402,6 +446,8 @@ class Model {
       console.log(`      ${verb} ${path} ${more} ${result}`);
     }
     this.world.server.clearLog();
+    for (const { verb, path, fault } of this.world.remote.played.splice(0))
+      console.log(`      FAULT ${verb} ${path} ${JSON.stringify(fault)}`);
   }
 
   #anyPath(): string {
@@ -424,11 +470,11 @@ class Model {
   }
 }
 
-function seeds(): number[] {
+function seeds(pinned: readonly number[]): number[] {
   const one = process.env.SEED;
   if (one !== undefined) return [Number(one)];
   const [from = 1, to = 120] = (process.env.SEEDS ?? '1-120').split('-').map(Number);
-  return [...new Set([...PINNED, ...Array.from({ length: to - from + 1 }, (_, index) => from + index)])];
+  return [...new Set([...pinned, ...Array.from({ length: to - from + 1 }, (_, index) => from + index)])];
 }
 
 test('random changes on both sides, faults and restarts', async (context) => {
@@ -443,8 +489,12 @@ test('the same with files that stay open and that the kernel reads and writes by
   await runSeeds(context, 'by the kernel');
 });
 
+test('requests that arrive late, of a daemon that may be dead: nothing that was removed comes back', async (context) => {
+  await runSeeds(context, 'late');
+});
+
 async function runSeeds(context: TestContext, mode: Mode): Promise<void> {
-  for (const seed of seeds()) {
+  for (const seed of seeds(mode === 'late' ? PINNED_LATE : PINNED)) {
     const model = new Model(seed, process.env.SEED !== undefined, mode);
     try {
       await model.run();

@@ -57,8 +57,8 @@ export class World {
     ({ remote: this.remote, engine: this.engine, vfs: this.vfs } = this.#mount());
   }
 
-  #mount(plan?: FaultPlan, found: readonly LoggedHandle[] = []) {
-    const remote = new FaultyRemoteStore(this.server, plan ?? (() => undefined));
+  #mount(plan?: FaultPlan, found: readonly LoggedHandle[] = [], before?: FaultyRemoteStore) {
+    const remote = new FaultyRemoteStore(this.server, plan ?? (() => undefined), before);
     const engine = new SyncEngine(
       {
         state: this.state,
@@ -108,7 +108,7 @@ export class World {
     void this.engine.close();
     this.state = openMemoryState({ from: snapshot });
     this.content = new MemoryContentStore({ image });
-    ({ remote: this.remote, engine: this.engine, vfs: this.vfs } = this.#mount(plan, found));
+    ({ remote: this.remote, engine: this.engine, vfs: this.vfs } = this.#mount(plan, found, this.remote));
   }
 
   check(): void {
