@@ -15,4 +15,4 @@ if [ "${#files[@]}" = 0 ]; then
   exit 1
 fi
 # The limit is for each test and for each file as a whole: on a busy machine a file of mounts needs minutes.
-exec bash test/setup/with-scratch.sh node --import tsx --import ./test/setup/plain-assert.ts --test --test-reporter=spec --test-concurrency=2 --test-timeout=900000 "${files[@]}"
+exec bash test/setup/with-scratch.sh node --import tsx --import ./test/setup/plain-assert.ts --import ./test/setup/lingering.ts --test --test-reporter=spec --test-concurrency=2 --test-timeout=900000 "${files[@]}"

@@ -17,6 +17,7 @@ import { createServer, connect as netConnect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { killGroup } from '../exec.js';
 import { findComponent } from './component.js';
 
 export interface AccessLogEntry {
@@ -261,15 +262,20 @@ function signalGroup(child: { readonly pid: number }, signal: 'SIGSTOP' | 'SIGCO
   process.kill(-child.pid, signal);
 }
 
-/** Ends a server that {@link startProcess} started, and waits for it. */
-async function stopProcess(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  if (child.pid !== undefined) signalGroup({ pid: child.pid }, 'SIGCONT');
-  child.kill('SIGTERM');
-  const killer = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
-  await ended;
-  clearTimeout(killer);
+/** Ends a server that {@link startProcess} started, with all its children, and waits for it. */
+export async function stopProcess(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    killGroup(child, 'SIGCONT');
+    child.kill('SIGTERM');
+    const killer = setTimeout(() => killGroup(child), STOP_LIMIT_MS);
+    await ended;
+    clearTimeout(killer);
+  }
+  // Whom it has left behind would keep its pipes, and with them this process.
+  killGroup(child);
+  child.stdout?.destroy();
+  child.stderr?.destroy();
 }
 
 /**
