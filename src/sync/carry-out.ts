@@ -262,7 +262,11 @@ export class CarryOut {
       const doubtful =
         error.outcome === 'unknown' || error.code === 'not-found' || error.code === 'parent-missing';
       if (!doubtful) this.#unmade(error, noted);
-      if (error.code === 'exists') return this.#reconciler.reconcile(ino, to, signal);
+      if (error.code === 'exists') {
+        // An earlier try may have made what is there, whatever has taken the old name since.
+        if (noted === undefined && (await this.#reconciler.findMoved(node, signal))) return;
+        return this.#reconciler.reconcile(ino, to, signal);
+      }
       if (error.code === 'changed') return this.#relearn(from, fromPath, signal);
       if (!doubtful) throw error;
       if ((await refresher.look(fromPath, signal)) !== undefined) {

@@ -212,8 +212,16 @@ function stepAside(view: StateView, circle: readonly Ino[]): Op | undefined {
   );
   const base = ino === undefined ? undefined : view.get(ino)?.base;
   if (ino === undefined || base === undefined) return undefined;
-  const to: Place = { parent: base.parent, name: `.infinimount-aside-${ino}` as Name };
-  return { kind: 'step-aside', ino, from: placeOf(base), to };
+  return { kind: 'step-aside', ino, from: placeOf(base), to: freeAside(view, base.parent, ino) };
+}
+
+/** A name of an earlier life of this mount may be there still. */
+function freeAside(view: StateView, parent: Ino, ino: Ino): Place {
+  for (let count = 1; ; count += 1) {
+    const name = `.infinimount-aside-${ino}${count === 1 ? '' : `-${count}`}` as Name;
+    if (view.baseChild(parent, name) === undefined && view.localChild(parent, name) === undefined)
+      return { parent, name };
+  }
 }
 
 function isDeletedDir(view: StateView, dir: Ino): boolean {

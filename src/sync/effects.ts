@@ -32,8 +32,11 @@ export interface TreeContext {
   };
   nowMs(): number;
   nowNs(): bigint;
-  /** Whether all bytes of a clean file's version are on this machine. */
-  isWhole(ino: Ino, version: Version): boolean;
+  /**
+   * The version by which all bytes of a clean file are on this machine: the given one, or that of another name of the
+   * file, if its body is in use by that.
+   */
+  wholeVersion(ino: Ino, version: Version): Version | undefined;
 }
 
 export class Effects {

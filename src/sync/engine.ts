@@ -39,6 +39,7 @@ import { Siblings } from './siblings.js';
 import { TakenNames } from './taken-names.js';
 import { TreeEditor } from './tree-editor.js';
 import { TreeWalk } from './tree-walk.js';
+import { wholeVersion } from './upload-source.js';
 import { WriteSessions } from './write-sessions.js';
 
 export interface SyncDeps {
@@ -129,11 +130,7 @@ export class SyncEngine implements Sync, SyncControl {
       owner: options.owner,
       nowMs: () => clock.nowMs(),
       nowNs: () => clock.nowNs(),
-      isWhole: (ino, version) => {
-        const { isComplete } = content.acquireClean(ino, version);
-        content.release(ino);
-        return isComplete;
-      },
+      wholeVersion: (ino, version) => wholeVersion(content, ino, version),
     });
     const editor = this.#editor;
     this.#capacity = new Capacity({ clock, log, ask: deps.capacity ?? (() => store.quota()) });

@@ -68,7 +68,6 @@ export class LateRequests {
   #late: readonly LateRequest[];
   /** Nodes by the places of their attempts; may name some that have none any more. */
   readonly #open = new Map<string, Ino>();
-
   /** Nodes whose removal was begun. */
   readonly #removing = new Set<Ino>();
   readonly #nowMs: () => number;

@@ -280,7 +280,11 @@ export class Merge {
       return;
     }
     const changedHere =
-      node.local === undefined || contentGen(node, tx) !== base.gen || node.attempt !== undefined;
+      node.local === undefined ||
+      contentGen(node, tx) !== base.gen ||
+      node.attempt !== undefined ||
+      // Then it may be another file that took the place.
+      this.#context.lateRequests.movesOf(node.ino).length > 0;
     if (changedHere) tx.put({ ...node, remote: { kind: 'version', ...versionOf(entry) } });
     else this.takeVersion(node, seen);
   }
@@ -322,13 +326,13 @@ export class Merge {
   #keepOtherNames(ino: Ino, lost: Base | undefined): void {
     const file = this.#tx.get(ino);
     if (file?.kind !== 'file' || file.base !== undefined || file.content !== 'clean') return;
-    const version = { etag: lost?.etag, size: file.size };
-    if (this.#context.isWhole(ino, version)) {
-      this.#tx.put({ ...file, content: 'staged', gen: file.gen + 1 });
-      this.#effects.toStaged(ino, version);
-    } else {
+    const whole = this.#context.wholeVersion(ino, { etag: lost?.etag, size: file.size });
+    if (whole === undefined) {
       this.#drop(file);
+      return;
     }
+    this.#tx.put({ ...file, content: 'staged', gen: file.gen + 1 });
+    this.#effects.toStaged(ino, whole);
   }
 
   #dropNode(node: NodeRecord): void {

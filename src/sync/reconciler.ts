@@ -77,6 +77,11 @@ export class Reconciler {
       editor.confirm((confirm) => confirm.undone(asked.ino, place));
       if (known === undefined || (await this.findMoved(known, signal))) return;
       editor.merge((merge) => merge.gone(known.ino));
+      if (state.get(known.ino)?.base !== undefined)
+        throw new Superseded(
+          'something that was in the directory may have been moved, and is looked for first',
+          ATTEMPT_MS,
+        );
       return;
     }
     if (await this.#adoptOwn(asked, this.#occupant(place), place, seen, sha256, signal)) return;
@@ -89,6 +94,11 @@ export class Reconciler {
       editor.confirm((confirm) => confirm.undone(node.ino, place));
       editor.merge((merge) => merge.entry(place.parent, place.name, seen));
       throw new Superseded('the server still has the version that is known', YOUNG_FILE_MS);
+    }
+    if (occupant !== undefined && lateRequests.movesOf(occupant.ino).length > 0) {
+      if (!(await this.findMoved(occupant, signal)))
+        editor.merge((merge) => merge.entry(place.parent, place.name, seen));
+      throw new Superseded('what was known there may have been moved by an earlier request');
     }
     this.checkUnattempted(node.ino, place);
     if (editor.merge((merge) => merge.recall(place, seen))) throw attempted();

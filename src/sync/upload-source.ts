@@ -14,6 +14,7 @@ import {
   type StateStore,
 } from '../state/index.js';
 import type { Usage } from './api.js';
+import type { Version } from './effects.js';
 import type { Fetcher } from './fetcher.js';
 import { Superseded } from './superseded.js';
 import { unseenCopy } from './unseen-copy.js';
@@ -58,6 +59,18 @@ function memorySource(bytes: Uint8Array, gen: number): UploadSource {
 /** As a body in use is known by, since names pass what the server has to one another; else as the file is. */
 function heldVersion(file: FileRecord, content: ContentStore): Pick<Base, 'etag' | 'size'> {
   return content.peek(file.ino) ?? cleanVersion(file) ?? { etag: undefined, size: file.size };
+}
+
+/** See `TreeContext.wholeVersion`. */
+export function wholeVersion(content: ContentStore, ino: Ino, version: Version): Version | undefined {
+  const open = content.peek(ino);
+  if (open !== undefined) {
+    const isWhole = open.kind === 'clean' && open.size === version.size && open.isComplete;
+    return isWhole ? { etag: open.etag, size: open.size } : undefined;
+  }
+  const { isComplete } = content.acquireClean(ino, version);
+  content.release(ino);
+  return isComplete ? version : undefined;
 }
 
 /** SHA-256 of what the source has, in hex; where it is not known, all of it is read for that. */

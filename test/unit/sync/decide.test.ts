@@ -250,6 +250,14 @@ describe('circles', () => {
     for (const node of [2, 3, 4]) assert.equal(trees.plan(node), 'step-aside 2 c -> .infinimount-aside-2');
   });
 
+  test('it steps aside to a name that nothing has', () => {
+    const trees = new Trees()
+      .file(2, { local: 'b', base: 'a' })
+      .file(3, { local: 'a', base: 'b' })
+      .dir(4, { local: '.infinimount-aside-2', base: '.infinimount-aside-2' });
+    assert.equal(trees.plan(2), 'step-aside 2 a -> .infinimount-aside-2-2');
+  });
+
   test('after the step aside the others go on one by one', () => {
     const trees = new Trees().file(2, { local: 'b', base: '.infinimount-aside-2' });
     trees.file(3, { local: 'a', base: 'b' });

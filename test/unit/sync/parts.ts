@@ -13,6 +13,7 @@ import type { SeenEntry } from '../../../src/sync/merge.js';
 import { RateMeter } from '../../../src/sync/rates.js';
 import { TakenNames } from '../../../src/sync/taken-names.js';
 import { TreeEditor } from '../../../src/sync/tree-editor.js';
+import { wholeVersion } from '../../../src/sync/upload-source.js';
 import { WriteSessions } from '../../../src/sync/write-sessions.js';
 import { FakeRemoteStore } from '../../support/fake-remote.js';
 import { ManualClock } from '../../support/manual-clock.js';
@@ -55,11 +56,7 @@ export class Parts {
       owner: { uid: 0, gid: 0, fileMode: 0o644, dirMode: 0o755 },
       nowMs: () => clock.nowMs(),
       nowNs: () => clock.nowNs(),
-      isWhole: (ino, version) => {
-        const { isComplete } = content.acquireClean(ino, version);
-        content.release(ino);
-        return isComplete;
-      },
+      wholeVersion: (ino, version) => wholeVersion(content, ino, version),
     });
     this.editor.onInvalidate((event) => this.invalidations.push(event));
     const connectivity = new Connectivity(clock, () => 0.5, silentLog);
