@@ -12,6 +12,7 @@ import type { Base, NodeRecord, Place } from '../state/index.js';
 import type { Op } from './decide.js';
 import type { LateRequest } from './late-requests.js';
 import { isSameVersion, type SeenEntry } from './merge.js';
+import { placesOf } from './op-claims.js';
 import { isUnfetchedCopy, originalOf } from './original.js';
 import type { Progress } from './progress.js';
 import { Reconciler, type ReconcilerDeps } from './reconciler.js';
@@ -42,6 +43,7 @@ export class CarryOut {
 
   /** Rejects with `RemoteError`, {@link Superseded}, or what broke on this machine. */
   async run(op: Op, signal: AbortSignal, progress: Progress): Promise<void> {
+    await this.#checkDirectories(op, signal);
     switch (op.kind) {
       case 'mkcol':
         return this.#mkcol(op.ino, op.place, signal);
@@ -57,6 +59,17 @@ export class CarryOut {
         return this.#deleteTree(op.ino, op.place, signal);
       case 'reconcile':
         return this.#unlessLost(op.ino, this.#reconciler.reconcile(op.ino, op.place, signal));
+    }
+  }
+
+  /** What is below a directory that an earlier request has moved is not to be found where the base says. */
+  async #checkDirectories(op: Op, signal: AbortSignal): Promise<void> {
+    const { state, lateRequests } = this.#deps;
+    for (const moved of lateRequests.moved) {
+      const isAbove =
+        moved !== op.ino && placesOf(op).some(({ parent }) => isBelowInBase(state, parent, moved));
+      if (isAbove && (await this.#reconciler.hasMoved(moved, signal)))
+        throw new Superseded('an earlier request has moved the directory');
     }
   }
 
@@ -88,7 +101,7 @@ export class CarryOut {
     } catch (error) {
       this.#unmade(error, noted);
       // A repeated MKCOL whose first answer was lost is answered like a name that is taken.
-      if (isRemoteError(error, 'exists')) return this.#reconciler.reconcile(ino, place, signal);
+      if (isRemoteError(error, 'exists')) return this.#reconciler.refused(error, ino, place, signal);
       await this.#checkParent(error, place, signal);
       throw error;
     }
@@ -171,7 +184,7 @@ export class CarryOut {
       const certain = isRemoteError(error) && (error.outcome === 'none' || !sent);
       if (certain) editor.confirm((confirm) => confirm.attempted(node.ino, place, undefined));
       if (isRemoteError(error, 'changed', 'exists'))
-        return this.#reconciler.reconcile(node.ino, place, signal, source.sha256());
+        return this.#reconciler.refused(error, node.ino, place, signal, source.sha256());
       if (certain) await this.#checkParent(error, place, signal);
       throw error;
     }
@@ -257,15 +270,15 @@ export class CarryOut {
     try {
       await store.move(fromPath, toPath, { overwrite, directory: node.kind === 'dir', signal });
     } catch (error) {
+      this.#unmade(error, noted);
       if (!isRemoteError(error)) throw error;
       // What is not at its old place may have been moved by an earlier try.
       const doubtful =
         error.outcome === 'unknown' || error.code === 'not-found' || error.code === 'parent-missing';
-      if (!doubtful) this.#unmade(error, noted);
       if (error.code === 'exists') {
         // An earlier try may have made what is there, whatever has taken the old name since.
         if (noted === undefined && (await this.#reconciler.findMoved(node, signal))) return;
-        return this.#reconciler.reconcile(ino, to, signal);
+        return this.#reconciler.refused(error, ino, to, signal);
       }
       if (error.code === 'changed') return this.#relearn(from, fromPath, signal);
       if (!doubtful) throw error;

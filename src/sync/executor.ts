@@ -8,6 +8,7 @@
  * - A dirty node is due, waiting for another node, waiting for a path or a slot, running, or held by a program.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock, Ino, Interruptible, Log } from '../base/index.js';
 import { isDirty, type StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
@@ -35,6 +36,7 @@ import { Retries } from './retries.js';
 import { shownPath } from './server-tree.js';
 import { type OperationSize, Slots, sizeOf } from './slots.js';
 import { SpaceHold } from './space-hold.js';
+import { Superseded } from './superseded.js';
 import { findLeftBehind } from './sweep.js';
 import type { TreeEditor } from './tree-editor.js';
 import { Waiters } from './waiters.js';
@@ -479,13 +481,14 @@ export class Executor {
       abort: new AbortController(),
       progress: { sentBytes: 0, totalBytes: 0, isSent: false },
       beganAtMs: this.#clock.nowMs(),
+      base: this.#state.get(ino)?.base,
     };
     this.#running.set(ino, running);
     this.#changingSinceMs.delete(ino);
     this.#deps.carryOut
       .run(op, running.abort.signal, running.progress)
       .then(
-        () => this.#outcomes.succeeded(running),
+        () => this.#succeeded(running),
         (error: unknown) => this.#failed(running, error),
       )
       .catch((error: unknown) => this.#deps.log.error({ ino, err: error }, 'the executor failed'))
@@ -495,6 +498,16 @@ export class Executor {
         endChange();
         this.#finish(ino);
       });
+  }
+
+  #succeeded(running: Running): void {
+    const { op } = running;
+    // What nothing came of is not done again at once: a server that contradicts itself would be asked without end.
+    const isUnchanged = isDeepStrictEqual(this.#state.get(op.ino)?.base, running.base);
+    const next = isUnchanged ? this.#decide(op.ino) : undefined;
+    if (next?.kind === 'run' && isDeepStrictEqual(next.op, op))
+      this.#failed(running, new Superseded('nothing came of it'));
+    else this.#outcomes.succeeded(running);
   }
 
   #failed(running: Running, error: unknown): void {

@@ -2,7 +2,7 @@
 
 import type { Clock, Log } from '../base/index.js';
 import { isRemoteError, type RemoteErrorCode } from '../remote/index.js';
-import type { StateView } from '../state/index.js';
+import type { Base, StateView } from '../state/index.js';
 import { uploadBytes } from './backlog.js';
 import { isStopped } from './carry-out.js';
 import type { Concurrency } from './concurrency.js';
@@ -21,6 +21,8 @@ export interface Running {
   readonly abort: AbortController;
   readonly progress: Progress;
   readonly beganAtMs: number;
+  /** Of the node, as it was then. */
+  readonly base: Base | undefined;
 }
 
 /** What a server answers, or does, that has too much to do. */

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import type { Ino, Log } from '../base/index.js';
 import type { ContentStore } from '../content/index.js';
-import type { RemoteEntry, RemotePath, RemoteStore } from '../remote/index.js';
+import type { RemoteEntry, RemoteError, RemotePath, RemoteStore } from '../remote/index.js';
 import type { Attempt, NodeRecord, Place, StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
 import type { SentContent } from './confirm.js';
@@ -56,6 +56,24 @@ export class Reconciler {
     const path = placePath(this.#deps.state, place);
     const seen = path === undefined ? undefined : await this.#deps.refresher.look(path, signal);
     await this.decideOn(ino, place, seen, sha256, signal);
+  }
+
+  /**
+   * The same after a request that was refused for what is there. Throws its `error` where nothing is, nor was as far as is
+   * known: the same request would be refused again and again.
+   */
+  async refused(
+    error: RemoteError,
+    ino: Ino,
+    place: Place,
+    signal: AbortSignal,
+    sha256?: string,
+  ): Promise<void> {
+    const path = placePath(this.#deps.state, place);
+    const seen = path === undefined ? undefined : await this.#deps.refresher.look(path, signal);
+    const isNothing = seen === undefined && this.#occupant(place) === undefined;
+    await this.decideOn(ino, place, seen, sha256, signal);
+    if (isNothing) throw error;
   }
 
   /**

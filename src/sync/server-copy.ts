@@ -84,7 +84,7 @@ export class ServerCopy {
     this.#deps.editor.confirm((confirm) => confirm.attempted(node.ino, place, undefined));
     if (isPassing) throw error;
     if (error.code !== 'exists') return false;
-    await this.#reconciler.reconcile(node.ino, place, signal);
+    await this.#reconciler.refused(error, node.ino, place, signal);
     return true;
   }
 

@@ -137,6 +137,28 @@ describe('servers whose answers leave something open', () => {
     );
   });
 
+  for (const [verb, code] of [
+    ['makeDirectory', 'exists'],
+    ['write', 'exists'],
+    ['write', 'changed'],
+    ['move', 'exists'],
+  ] as const) {
+    test(`a ${verb} that is refused as ${code}, where nothing is: tried again ever more seldom, and told`, async () => {
+      const world = await makeWorld({ '/a': '1' });
+      world.remote.setPlan((call) => (call.verb === verb ? { kind: 'before', code } : undefined));
+      if (verb === 'makeDirectory') await world.mkdir('/new');
+      else if (verb === 'write') await world.write('/new', 'x');
+      else await world.rename('/a', '/new');
+      await settle(world, 5 * MINUTE_MS);
+      const tries = world.remote.played.length;
+      assert.ok(tries > 2 && tries < 10, `${tries} tries`);
+      const [item] = world.engine.entries(10);
+      assert.match(item?.lastError ?? '', new RegExp(code));
+      await world.converge();
+      assert.ok(Object.keys(world.server.textTree()).some((path) => path.startsWith('/new')));
+    });
+  }
+
   test('an upload that is cut has not happened', async () => {
     const world = await makeWorld();
     world.remote.setPlan(scriptedFaults([{ verb: 'write', fault: { kind: 'cut', afterBytes: 1 } }]));

@@ -28,18 +28,21 @@ const DIRS = ['', '/p', '/q', '/p/q', '/q/p'];
  * under another node (235), a file that is open under the tag of a name that is gone (364), a directory where a moved
  * file was (520), bytes that the server had and that another client removed, saved again (928), a file that
  * was moved by a request whose answer was lost while another took its old place (6583), a name to step aside to that is taken
- * (8928), a file in use by the tag of another of its names when one goes (10117), and with what is done by
- * hand an upload with an open end into a directory that is gone (118), a copy that was given up and made (1923).
+ * (8928), a file in use by the tag of another of its names when one goes (10117), one of its size at the new place of a file that is gone
+ * (13464), and with what is done by hand an endless question after a directory (3247),
+ * an upload with an open end into a directory that is gone (118), a copy that was given up and made (1923).
  */
-const PINNED: readonly number[] = [14, 30, 34, 118, 199, 235, 364, 520, 928, 1923, 6583, 8928, 10117];
+const PINNED: readonly number[] = [
+  14, 30, 34, 118, 199, 235, 364, 520, 928, 1923, 3247, 6583, 8928, 10117, 13464,
+];
 /**
  * The same of requests that arrive late: a file moved out of the way by a request whose answer was lost (43), an upload to
  * a place where another name's has an open end (278), a file moved over another likewise (850), a directory moved likewise
  * where a new file is to be (3574), the bytes of a file saved again that was being removed (5236), a place where one
  * of the same size is (5877, 6555), a file that left the directory that is removed (8092), one that was to be replaced where
- * it is not any more (11925).
+ * it is not any more (11925), a file removed from a directory that was moved (16492).
  */
-const PINNED_LATE: readonly number[] = [43, 278, 850, 3574, 5236, 5877, 6555, 8092, 11925];
+const PINNED_LATE: readonly number[] = [43, 278, 850, 3574, 5236, 5877, 6555, 8092, 11925, 16492];
 
 /** What happens beside what programs do that open, write and close. */
 type Mode = 'nothing more' | 'by hand' | 'by the kernel' | 'late';
