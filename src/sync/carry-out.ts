@@ -195,8 +195,8 @@ export class CarryOut {
   }
 
   /**
-   * The version that is to be replaced, where the server has it and it has the very bytes that would be sent: then nothing is. That one which was
-   * downloaded is read once more, where all of it is here.
+   * The version that is to be replaced, where the server has a file there and that has the very bytes that would be sent:
+   * then nothing is. That one which was downloaded is read once more, where all of it is here.
    */
   async #sameOnServer(
     op: Extract<Op, { kind: 'put' }>,

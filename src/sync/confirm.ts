@@ -124,6 +124,7 @@ export class Confirm {
   removed(ino: Ino): void {
     const tx = this.#tx;
     this.#context.lateRequests.removed(ino);
+    this.notMoved(ino);
     const node = tx.get(ino);
     if (node === undefined) return;
     if (node.kind === 'dir') {

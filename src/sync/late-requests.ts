@@ -20,7 +20,7 @@ import type {
 } from '../state/index.js';
 import { holderOf, samePlace } from './server-tree.js';
 
-/** How long one may be on its way: longer than a TCP connection without its program, and than servers take for a body. */
+/** How long a request may be on its way: longer than a TCP connection without its program, and than servers take for a body. */
 const LATE_MS = 10 * 60_000;
 /** As many as connections that may have been lost in that time, with much to spare; the oldest are forgotten first. */
 const MOST = 256;
@@ -186,7 +186,9 @@ export class LateRequests {
 
   #note(tx: StateTransaction, request: LateRequest): LateRequest | undefined {
     const isFirst = !this.#late.some((late) => isSame(late, request));
-    const others = this.#late.filter((late) => !isSame(late, request) && !isOver(late, request.sinceMs));
+    const isLeft = (late: LateRequest) =>
+      late.made.kind === 'move' ? tx.get(late.ino) !== undefined : !isOver(late, request.sinceMs);
+    const others = this.#late.filter((late) => !isSame(late, request) && isLeft(late));
     this.#save(tx, [...others, request].slice(-MOST));
     return isFirst ? request : undefined;
   }
@@ -206,8 +208,9 @@ function isSame(one: LateRequest, other: LateRequest): boolean {
   return one.ino === other.ino && one.made.kind === other.made.kind && samePlace(one.place, other.place);
 }
 
-function isOver({ sinceMs }: LateRequest, nowMs: number): boolean {
-  return nowMs - sinceMs > LATE_MS;
+/** Where a node was moved to is looked up whenever the server is there again; then nothing more is late. */
+function isOver({ sinceMs, made }: LateRequest, nowMs: number): boolean {
+  return made.kind !== 'move' && nowMs - sinceMs > LATE_MS;
 }
 
 /** A name has no slash in it. */

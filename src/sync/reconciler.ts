@@ -155,8 +155,10 @@ export class Reconciler {
    */
   async findMoved(before: NodeRecord, signal: AbortSignal): Promise<boolean> {
     const { state, editor, refresher, lateRequests } = this.#deps;
+    const places = lateRequests.movesOf(before.ino);
+    if (places.length === 0) return false;
     const found: Array<{ readonly to: Place; readonly isCertain: boolean }> = [];
-    for (const to of lateRequests.movesOf(before.ino)) {
+    for (const to of places) {
       const path = placePath(state, to);
       const seen = path === undefined ? undefined : await refresher.look(path, signal);
       if (seen !== undefined && this.#mayBeMoved(before, to, seen.entry))

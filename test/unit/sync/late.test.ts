@@ -162,6 +162,17 @@ describe('a move whose answer is lost', () => {
     assert.equal(world.server.counts().write, 0);
   });
 
+  test('is found an hour later, on a line that was dead for as long', async () => {
+    const world = await movedUnknown({ '/a': 'one' });
+    world.server.online = false;
+    await world.rename('/b', '/c');
+    await world.mkdir('/d');
+    await world.clock.advance(60 * 60_000);
+    world.server.online = true;
+    await sameOnBothSides(world, { '/c': 'one', '/d/': null });
+    assert.equal(world.server.counts().write, 0);
+  });
+
   test('is found when the file is removed by then', async () => {
     const world = await movedUnknown({ '/a': 'one' });
     await world.unlink('/b');
