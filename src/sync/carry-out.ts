@@ -10,7 +10,7 @@ import {
 } from '../remote/index.js';
 import type { Base, NodeRecord, Place } from '../state/index.js';
 import type { Op } from './decide.js';
-import type { LateRequest } from './late-requests.js';
+import type { LateRequest } from './doubts.js';
 import { isSameVersion, type SeenEntry } from './merge.js';
 import { placesOf } from './op-claims.js';
 import { isUnfetchedCopy, originalOf } from './original.js';
@@ -64,8 +64,8 @@ export class CarryOut {
 
   /** What is below a directory that an earlier request has moved is not to be found where the base says. */
   async #checkDirectories(op: Op, signal: AbortSignal): Promise<void> {
-    const { state, lateRequests } = this.#deps;
-    for (const moved of lateRequests.moved) {
+    const { state, doubts } = this.#deps;
+    for (const moved of doubts.moved) {
       const isAbove =
         moved !== op.ino && placesOf(op).some(({ parent }) => isBelowInBase(state, parent, moved));
       if (isAbove && (await this.#reconciler.hasMoved(moved, signal)))
@@ -190,6 +190,7 @@ export class CarryOut {
     }
     const content = { gen: source.gen, size, sha256: source.sha256() };
     editor.confirm((confirm) => confirm.wrote(node, place, content, result, replaces));
+    this.#deps.doubts.uploaded(node.ino);
     this.#deps.onUploaded(node.ino, place, size);
     if (result.etag === undefined) this.#deps.refresher.confirmSoon(place.parent);
   }
@@ -206,7 +207,7 @@ export class CarryOut {
     signal: AbortSignal,
   ): Promise<Base | undefined> {
     if (expected.size !== source.body.size) return undefined;
-    if (op.replaces !== undefined && this.#deps.lateRequests.mayBeRemoved(op.replaces)) return undefined;
+    if (op.replaces !== undefined && this.#deps.doubts.mayBeRemoved(op.replaces)) return undefined;
     const replaced = op.replaces === undefined ? undefined : this.#node(op.replaces);
     const sha256 =
       expected.sha256 ??
@@ -324,13 +325,13 @@ export class CarryOut {
   }
 
   async #delete(ino: Ino, place: Place, signal: AbortSignal): Promise<void> {
-    const { store, editor, lateRequests } = this.#deps;
+    const { store, editor, doubts } = this.#deps;
     const path = this.#path(place);
     await this.#keepForReaders(ino, signal);
     const { base } = this.#node(ino);
     if (base === undefined) return;
     const condition = await this.#condition(base, path, ino, place, signal);
-    lateRequests.removing(ino);
+    doubts.removing(ino);
     try {
       const version = condition.kind === 'match' ? { etag: condition.etag } : {};
       await store.remove(path, { directory: false, signal, ...version });
@@ -347,10 +348,10 @@ export class CarryOut {
    * side does not know and has not deleted itself.
    */
   async #deleteTree(ino: Ino, place: Place, signal: AbortSignal): Promise<void> {
-    const { state, store, editor, lateRequests } = this.#deps;
+    const { state, store, editor, doubts } = this.#deps;
     const path = this.#path(place);
     // What has left it is not deleted with it.
-    for (const moved of lateRequests.moved)
+    for (const moved of doubts.moved)
       if (moved !== ino && isBelowInBase(state, moved, ino)) await this.#reconciler.hasMoved(moved, signal);
     try {
       for (let level: Ino[] = [ino]; level.length > 0; ) {

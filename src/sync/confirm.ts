@@ -15,8 +15,8 @@ import {
   withoutCopy,
 } from '../state/index.js';
 import { buryIfDead, deadFile } from './dead-nodes.js';
+import type { LateRequest } from './doubts.js';
 import type { Effects, TreeContext } from './effects.js';
-import type { LateRequest } from './late-requests.js';
 import { copiedFrom } from './original.js';
 import { holderOf } from './server-tree.js';
 
@@ -40,26 +40,26 @@ export class Confirm {
     this.#context = context;
   }
 
-  /** See `LateRequests`. */
+  /** See `Doubts`. */
   making(ino: Ino, place: Place): LateRequest | undefined {
-    return this.#context.lateRequests.making(this.#tx, ino, place);
+    return this.#context.doubts.making(this.#tx, ino, place);
   }
 
-  /** See `LateRequests`. */
+  /** See `Doubts`. */
   moving(ino: Ino, place: Place): LateRequest | undefined {
-    return this.#context.lateRequests.moving(this.#tx, ino, place);
+    return this.#context.doubts.moving(this.#tx, ino, place);
   }
 
   /** Either has failed for certain. */
   unmade(request: LateRequest): void {
-    this.#context.lateRequests.forget(this.#tx, request);
+    this.#context.doubts.forget(this.#tx, request);
   }
 
   /** `before` is the record as it was when the request was made; the same in all methods. */
   madeDirectory(before: NodeRecord, place: Place): void {
     const base: Base = { ...place, etag: undefined, size: 0, mtimeMs: undefined, gen: 0 };
     const node = this.#tx.get(before.ino);
-    this.#context.lateRequests.settled(this.#tx, place);
+    this.#context.doubts.settled(this.#tx, place);
     if (node?.kind === 'dir')
       this.#tx.put({ ...node, base, remote: undefined, listedAtMs: this.#context.nowMs() });
     else this.#tombstone(before, base);
@@ -74,8 +74,8 @@ export class Confirm {
     replaced: Ino | undefined,
   ): void {
     if (replaced !== undefined) this.removed(replaced);
-    this.#context.lateRequests.ended(place);
-    this.#context.lateRequests.settled(this.#tx, place);
+    this.#context.doubts.ended(place);
+    this.#context.doubts.settled(this.#tx, place);
     const { gen, size, sha256 } = sent;
     const digest = sha256 === undefined ? {} : { sha256 };
     const { parent, name } = place;
@@ -108,7 +108,7 @@ export class Confirm {
     if (replaced !== undefined) this.removed(replaced);
     this.notMoved(before.ino);
     if (before.base === undefined) return;
-    this.#context.lateRequests.movedAlong(this.#tx, before.base, to);
+    this.#context.doubts.movedAlong(this.#tx, before.base, to);
     const node = holderOf(this.#tx, before.ino, before.base);
     const base: Base = { ...(node?.base ?? before.base), parent: to.parent, name: to.name };
     if (node === undefined) this.#tombstone(before, base);
@@ -117,13 +117,13 @@ export class Confirm {
 
   /** No earlier request moves the node any more. */
   notMoved(ino: Ino): void {
-    this.#context.lateRequests.notMoved(this.#tx, ino);
+    this.#context.doubts.notMoved(this.#tx, ino);
   }
 
   /** The server no longer has the node, nor anything that was in it. */
   removed(ino: Ino): void {
     const tx = this.#tx;
-    this.#context.lateRequests.removed(ino);
+    this.#context.doubts.removed(ino);
     this.notMoved(ino);
     const node = tx.get(ino);
     if (node === undefined) return;
@@ -153,12 +153,12 @@ export class Confirm {
     const node = holderOf(this.#tx, ino, place);
     if (node === undefined || node.kind === 'dir') return;
     this.#tx.put({ ...node, attempt });
-    const { lateRequests, usage } = this.#context;
+    const { doubts, usage } = this.#context;
     if (attempt !== undefined) {
-      lateRequests.attempted(node.ino, place);
+      doubts.attempted(node.ino, place);
       return;
     }
-    lateRequests.ended(place);
+    doubts.ended(place);
     buryIfDead(this.#tx, this.#effects, usage, node.ino);
   }
 
@@ -169,7 +169,7 @@ export class Confirm {
     const { attempt } = node;
     if (attempt !== undefined) {
       const copyOf = copiedFrom(this.#tx, node);
-      this.#context.lateRequests.undone(this.#tx, node.ino, attempt, copyOf);
+      this.#context.doubts.undone(this.#tx, node.ino, attempt, copyOf);
     }
     this.attempted(ino, place, undefined);
   }

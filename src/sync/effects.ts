@@ -8,7 +8,7 @@ import type { ETag } from '../remote/index.js';
 import type { Place } from '../state/index.js';
 import type { Invalidation, Usage } from './api.js';
 import type { ConflictRecord } from './conflict-records.js';
-import type { LateRequests } from './late-requests.js';
+import type { Doubts } from './doubts.js';
 import type { TakenNames } from './taken-names.js';
 
 export interface Version {
@@ -21,7 +21,7 @@ export interface Version {
 export interface TreeContext {
   readonly usage: Usage;
   readonly takenNames: TakenNames;
-  readonly lateRequests: LateRequests;
+  readonly doubts: Doubts;
   readonly hostName: string;
   /** Owner and modes of nodes that come from the server. */
   readonly owner: {

@@ -25,11 +25,11 @@ import type {
   Trouble,
 } from './control.js';
 import { Courtesy } from './courtesy.js';
+import { Doubts } from './doubts.js';
 import type { TreeContext } from './effects.js';
 import { Events } from './events.js';
 import { Executor } from './executor.js';
 import { Fetcher } from './fetcher.js';
-import { LateRequests } from './late-requests.js';
 import { LineMeter } from './line-meter.js';
 import { Pins } from './pins.js';
 import { RateMeter } from './rates.js';
@@ -121,12 +121,12 @@ export class SyncEngine implements Sync, SyncControl {
       isInUse: (ino) => this.#usage.isInUse(ino),
     };
     this.#takenNames = new TakenNames(state);
-    const lateRequests = new LateRequests(state, () => clock.nowMs());
+    const doubts = new Doubts(state, () => clock.nowMs());
     this.#editor = new TreeEditor(state, content, {
       usage,
       hostName: options.hostName,
       takenNames: this.#takenNames,
-      lateRequests,
+      doubts,
       owner: options.owner,
       nowMs: () => clock.nowMs(),
       nowNs: () => clock.nowNs(),
@@ -138,7 +138,7 @@ export class SyncEngine implements Sync, SyncControl {
     const rates = new RateMeter(clock);
     const connectivity = new Connectivity(clock, random, log, () => this.#connectionChanged());
     const meter = new LineMeter();
-    const refresher = new Refresher({ state, store, editor, connectivity, clock, log }, options);
+    const refresher = new Refresher({ state, store, editor, connectivity, doubts, clock, log }, options);
     const fetcher = new Fetcher({ state, content, store, connectivity, meter, rates, clock, log });
     this.#siblings = new Siblings({ state, content, fetcher, connectivity, log }, options);
     const sessions = new WriteSessions({ state, content, fetcher, editor, clock, usage });
@@ -151,7 +151,7 @@ export class SyncEngine implements Sync, SyncControl {
       fetcher,
       sessions,
       usage,
-      lateRequests,
+      doubts,
       rates,
       log,
       onUploaded: (ino, place, bytes) => {

@@ -11,8 +11,8 @@ import { contentGen, passName } from '../state/index.js';
 import { conflictName } from './conflict-name.js';
 import { addConflict } from './conflict-records.js';
 import { buryIfDead, deadFile } from './dead-nodes.js';
+import type { LateRequest } from './doubts.js';
 import type { Effects, TreeContext } from './effects.js';
-import type { LateRequest } from './late-requests.js';
 import { copiedFrom } from './original.js';
 import { samePlace } from './server-tree.js';
 
@@ -66,7 +66,7 @@ export class Merge {
   /** Whether it may be what a request of this side's brought, for which nobody has a name any more. */
   #isOurs(place: Place, seen: SeenEntry): boolean {
     const attempted =
-      seen.entry.kind === 'file' && this.#context.lateRequests.attemptAt(this.#tx, place) !== undefined;
+      seen.entry.kind === 'file' && this.#context.doubts.attemptAt(this.#tx, place) !== undefined;
     return attempted || this.recall(place, seen);
   }
 
@@ -75,12 +75,12 @@ export class Merge {
    * removed if so. The place may be another node's by now.
    */
   recall(place: Place, seen: SeenEntry): boolean {
-    return this.#context.lateRequests.at(place).some((request) => this.#recall(request, seen));
+    return this.#context.doubts.at(place).some((request) => this.#recall(request, seen));
   }
 
   #recall(request: LateRequest, seen: SeenEntry): boolean {
     const tx = this.#tx;
-    const { lateRequests, nowNs } = this.#context;
+    const { doubts, nowNs } = this.#context;
     const { ino, place, made } = request;
     const { entry } = seen;
     if (made.kind === 'move') return this.#recallMoved(request, entry);
@@ -91,13 +91,13 @@ export class Merge {
     }
     const { gen, size, sha256, copyOf } = made;
     if (entry.kind !== 'file' || entry.size !== size) return false;
-    lateRequests.forget(tx, request);
+    doubts.forget(tx, request);
     const occupant = this.#baseNode(place);
     const isSame = occupant?.ino === ino && occupant.kind !== 'dir';
     const copied = copyOf === undefined ? {} : { copyOf };
     const node = isSame ? occupant : { ...deadFile(tx.allocate(), size, gen, nowNs()), ...copied };
     tx.put({ ...node, attempt: { place, gen, size, sha256 } });
-    lateRequests.attempted(node.ino, place);
+    doubts.attempted(node.ino, place);
     return true;
   }
 
@@ -108,7 +108,7 @@ export class Merge {
     if (node?.base === undefined || node.kind === 'dir' || etag === undefined || etag !== entry.etag)
       return false;
     if (this.#baseNode(place) !== undefined) return false;
-    this.#context.lateRequests.notMoved(this.#tx, ino);
+    this.#context.doubts.notMoved(this.#tx, ino);
     this.#tx.put({ ...node, base: { ...node.base, parent: place.parent, name: place.name } });
     return true;
   }
@@ -121,11 +121,10 @@ export class Merge {
     const tx = this.#tx;
     const node = tx.get(ino);
     if (node?.base === undefined) return;
-    if (this.#context.lateRequests.movesOf(ino).length > 0) {
+    if (this.#context.doubts.movesOf(ino).length > 0) {
       tx.put({ ...node, remote: GONE });
       return;
     }
-    this.#context.lateRequests.removed(ino);
     if (node.kind === 'dir') {
       const children = [...tx.entries(ino)].flatMap((entry) =>
         entry.base === undefined ? [] : [entry.base],
@@ -144,10 +143,14 @@ export class Merge {
     const changedHere = node.local !== undefined && contentGen(node, tx) !== node.base.gen;
     const { attempt } = node;
     if (attempt !== undefined) {
-      this.#context.lateRequests.undone(tx, ino, attempt, copiedFrom(tx, node));
+      this.#context.doubts.undone(tx, ino, attempt, copiedFrom(tx, node));
     }
-    if (changedHere) tx.put({ ...node, base: undefined, remote: undefined, attempt: undefined });
-    else this.#drop(attempt === undefined ? node : { ...node, attempt: undefined });
+    if (changedHere) {
+      tx.put({ ...node, base: undefined, remote: undefined, attempt: undefined });
+    } else {
+      this.#context.doubts.removed(ino);
+      this.#drop(attempt === undefined ? node : { ...node, attempt: undefined });
+    }
   }
 
   /** A node for what the server has at a place where nothing is known of it; the directory comes back if it was deleted. */
@@ -268,6 +271,7 @@ export class Merge {
     const { entry } = seen;
     const tx = this.#tx;
     if (node.kind === 'dir') return;
+    this.#context.doubts.seen(node.ino);
     if (isSameVersion(base, entry)) {
       // A tag that is known stays, since the body here goes by it.
       const version = { ...versionOf(entry), etag: entry.etag ?? base.etag };
@@ -284,7 +288,7 @@ export class Merge {
       contentGen(node, tx) !== base.gen ||
       node.attempt !== undefined ||
       // Then it may be another file that took the place.
-      this.#context.lateRequests.movesOf(node.ino).length > 0;
+      this.#context.doubts.movesOf(node.ino).length > 0;
     if (changedHere) tx.put({ ...node, remote: { kind: 'version', ...versionOf(entry) } });
     else this.takeVersion(node, seen);
   }

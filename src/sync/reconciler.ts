@@ -10,8 +10,8 @@ import type { RemoteEntry, RemoteError, RemotePath, RemoteStore } from '../remot
 import type { Attempt, NodeRecord, Place, StateStore } from '../state/index.js';
 import type { Usage } from './api.js';
 import type { SentContent } from './confirm.js';
+import type { Doubts } from './doubts.js';
 import type { Fetcher } from './fetcher.js';
-import type { LateRequests } from './late-requests.js';
 import { isSameVersion, type SeenEntry } from './merge.js';
 import { copiedFile, copiedFrom } from './original.js';
 import type { RateMeter } from './rates.js';
@@ -32,7 +32,7 @@ export interface ReconcilerDeps {
   readonly fetcher: Fetcher;
   readonly sessions: WriteSessions;
   readonly usage: Usage;
-  readonly lateRequests: LateRequests;
+  readonly doubts: Doubts;
   readonly rates: RateMeter;
   readonly log: Log;
 }
@@ -87,7 +87,7 @@ export class Reconciler {
     sha256: string | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    const { state, editor, lateRequests, log } = this.#deps;
+    const { state, editor, doubts, log } = this.#deps;
     const asked = holderOf(state, ino, place);
     if (asked === undefined) return;
     if (seen === undefined) {
@@ -113,14 +113,14 @@ export class Reconciler {
       editor.merge((merge) => merge.entry(place.parent, place.name, seen));
       throw new Superseded('the server still has the version that is known', YOUNG_FILE_MS);
     }
-    if (occupant !== undefined && lateRequests.movesOf(occupant.ino).length > 0) {
+    if (occupant !== undefined && doubts.movesOf(occupant.ino).length > 0) {
       if (!(await this.findMoved(occupant, signal)))
         editor.merge((merge) => merge.entry(place.parent, place.name, seen));
       throw new Superseded('what was known there may have been moved by an earlier request');
     }
     this.checkUnattempted(node.ino, place);
     if (editor.merge((merge) => merge.recall(place, seen))) throw attempted();
-    for (const { ino: other, made } of lateRequests.at(place))
+    for (const { ino: other, made } of doubts.at(place))
       if (made.kind === 'move' && (await this.hasMoved(other, signal))) throw attempted();
     const kept = editor.merge((merge, tx) => {
       if (occupant !== undefined && occupant.ino !== node.ino) {
@@ -135,15 +135,15 @@ export class Reconciler {
 
   /** Throws {@link Superseded} while nobody knows whether an upload for another node to this place took effect. */
   checkUnattempted(ino: Ino, place: Place): void {
-    const { state, lateRequests } = this.#deps;
-    const node = lateRequests.attemptAt(state, place);
+    const { state, doubts } = this.#deps;
+    const node = doubts.attemptAt(state, place);
     if (node !== undefined && node.ino !== ino) throw attempted();
   }
 
   /** Whether an earlier request of ours moved a node after all; the base then says so. */
   async hasMoved(ino: Ino, signal: AbortSignal): Promise<boolean> {
-    const { state, refresher, lateRequests } = this.#deps;
-    const from = lateRequests.movesOf(ino).length === 0 ? undefined : serverPath(state, ino);
+    const { state, refresher, doubts } = this.#deps;
+    const from = doubts.movesOf(ino).length === 0 ? undefined : serverPath(state, ino);
     if (from === undefined || (await refresher.look(from, signal)) !== undefined) return false;
     const node = state.get(ino);
     return node !== undefined && this.findMoved(node, signal);
@@ -154,8 +154,8 @@ export class Reconciler {
    * says so.
    */
   async findMoved(before: NodeRecord, signal: AbortSignal): Promise<boolean> {
-    const { state, editor, refresher, lateRequests } = this.#deps;
-    const places = lateRequests.movesOf(before.ino);
+    const { state, editor, refresher, doubts } = this.#deps;
+    const places = doubts.movesOf(before.ino);
     if (places.length === 0) return false;
     const found: Array<{ readonly to: Place; readonly isCertain: boolean }> = [];
     for (const to of places) {

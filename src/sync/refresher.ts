@@ -31,6 +31,7 @@ import {
 import type { DirRecord, Place, StateStore } from '../state/index.js';
 import { maxAhead } from './ahead-limit.js';
 import type { Connectivity } from './connectivity.js';
+import type { Doubts } from './doubts.js';
 import { isSameVersion, type Merge, type SeenEntry } from './merge.js';
 import { isBelowInBase, serverPath } from './server-tree.js';
 import type { TreeEditor } from './tree-editor.js';
@@ -98,6 +99,7 @@ export class Refresher {
   readonly #store: RemoteStore;
   readonly #editor: TreeEditor;
   readonly #connectivity: Connectivity;
+  readonly #doubts: Doubts;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #options: RefresherOptions;
@@ -122,6 +124,7 @@ export class Refresher {
       readonly store: RemoteStore;
       readonly editor: TreeEditor;
       readonly connectivity: Connectivity;
+      readonly doubts: Doubts;
       readonly clock: Clock;
       readonly log: Log;
     },
@@ -131,6 +134,7 @@ export class Refresher {
     this.#store = deps.store;
     this.#editor = deps.editor;
     this.#connectivity = deps.connectivity;
+    this.#doubts = deps.doubts;
     this.#clock = deps.clock;
     this.#log = deps.log;
     this.#options = options;
@@ -351,7 +355,7 @@ export class Refresher {
 
   /**
    * Names that a listing leaves out although they are there: some servers (nginx with dav-ext) never list what begins
-   * with a dot, and a listing that lost all it had is doubted as well.
+   * with a dot, others list what was uploaded a while later, and a listing that lost all it had is doubted as well.
    */
   async #findHidden(
     path: RemotePath,
@@ -359,13 +363,12 @@ export class Refresher {
     isEmpty: boolean,
   ): Promise<ReadonlySet<Name>> {
     const hidden = new Set<Name>();
-    const doubted = vanished.filter(
-      ({ name }, index) => name.startsWith('.') || (isEmpty && index < DOUBTED_MAX),
-    );
+    const isExpected = ({ name, ino }: Known) => name.startsWith('.') || this.#doubts.isUnseen(ino);
+    const doubted = vanished.filter((known, index) => isExpected(known) || (isEmpty && index < DOUBTED_MAX));
     await forEachLimited(doubted, LINK_READS_AT_ONCE, async ({ name }) => {
       if ((await this.look(joinRemote(path, name))) !== undefined) hidden.add(name);
     });
-    if (isEmpty && [...hidden].some((name) => !name.startsWith('.'))) {
+    if (isEmpty && doubted.some((known) => !isExpected(known) && hidden.has(known.name))) {
       throw new RemoteError(
         'protocol',
         `Cannot list "${path}": the server lists nothing, but has files there`,

@@ -83,6 +83,8 @@ export interface FakeRemoteOptions {
   readonly movesKeepTag?: boolean;
   /** Bytes that fit; unlimited when absent. */
   readonly capacityBytes?: number;
+  /** Listings leave out what was written less than this long ago, as those of servers do that keep them apart. */
+  readonly listsLateMs?: number;
   /** Entries a batch of a listing. */
   readonly batchSize?: number;
   /** Bytes a chunk of a body. */
@@ -134,7 +136,10 @@ export class FakeRemoteStore implements RemoteStore {
       await this.#enter(entry, options);
       const node = this.#need(dir, 'list');
       if (node.kind !== 'dir') throw fail('not-found', 'list', dir, `"${dir}" is not a directory`);
-      const entries = [...node.children].map(([name, child]) => this.#entry(joinRemote(dir, name), child));
+      const untilMs = this.#clock.nowMs() - (this.#options.listsLateMs ?? 0);
+      const entries = [...node.children]
+        .filter(([, child]) => child.kind === 'dir' || child.mtimeMs <= untilMs)
+        .map(([name, child]) => this.#entry(joinRemote(dir, name), child));
       const size = this.#options.batchSize ?? 100;
       for (let at = 0; at < entries.length; at += size) {
         yield entries.slice(at, at + size);

@@ -6,8 +6,8 @@ import type { ETag, RemoteEntry } from '../../../src/remote/index.js';
 import { type FileRecord, openMemoryState } from '../../../src/state/index.js';
 import type { Invalidation } from '../../../src/sync/api.js';
 import { Connectivity } from '../../../src/sync/connectivity.js';
+import { Doubts } from '../../../src/sync/doubts.js';
 import { Fetcher } from '../../../src/sync/fetcher.js';
-import { LateRequests } from '../../../src/sync/late-requests.js';
 import { LineMeter } from '../../../src/sync/line-meter.js';
 import type { SeenEntry } from '../../../src/sync/merge.js';
 import { RateMeter } from '../../../src/sync/rates.js';
@@ -52,7 +52,7 @@ export class Parts {
       usage,
       hostName: 'here',
       takenNames: new TakenNames(state),
-      lateRequests: new LateRequests(state, () => clock.nowMs()),
+      doubts: new Doubts(state, () => clock.nowMs()),
       owner: { uid: 0, gid: 0, fileMode: 0o644, dirMode: 0o755 },
       nowMs: () => clock.nowMs(),
       nowNs: () => clock.nowNs(),

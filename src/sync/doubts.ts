@@ -1,9 +1,9 @@
 /**
- * Requests that may take effect on the server though it was asked and had nothing of them yet: their daemon was killed, or
- * their line went dead, while a proxy or the server itself went on with what had been sent. What then appears at such a
- * place is this side's own, which nobody may want there any more. Kept beside the trees, since the node may be
- * forgotten by then, and over restarts.
+ * What is not known of the server, or not to be believed of its answers, beside the trees.
  *
+ * Requests may take effect though the server was asked and had nothing of them yet: their daemon was killed, or their line
+ * went dead, while a proxy or the server itself went on with what had been sent. What then appears at such a place is this
+ * side's own, which nobody may want there any more. They are kept over restarts, since the node may be forgotten by then.
  * Of uploads whose answer is still to be asked for (`NodeRecord.attempt`) only the places are here, to be found by.
  */
 
@@ -25,6 +25,9 @@ const LATE_MS = 10 * 60_000;
 /** As many as connections that may have been lost in that time, with much to spare; the oldest are forgotten first. */
 const MOST = 256;
 const KEY = 'sync:late-requests';
+/** How long after an upload a server may do without it in its listings. */
+const UNSEEN_MS = 5 * 60_000;
+const MOST_UNSEEN = 10_000;
 
 export interface LateRequest {
   /** The node that it was made for, which may be gone. */
@@ -63,11 +66,13 @@ type Row = readonly [
   made: UploadRow | 'directory' | 'move',
 ];
 
-export class LateRequests {
+export class Doubts {
   /** The youngest last. */
   #late: readonly LateRequest[];
   /** Nodes by the places of their attempts; may name some that have none any more. */
   readonly #open = new Map<string, Ino>();
+  /** Files that were uploaded and have not been seen on the server since, the latest last, and when. */
+  readonly #unseen = new Map<Ino, number>();
   /** Nodes whose removal was begun. */
   readonly #removing = new Set<Ino>();
   readonly #nowMs: () => number;
@@ -129,6 +134,25 @@ export class LateRequests {
     return this.#note(tx, { ino, place, sinceMs: this.#nowMs(), made: MOVE });
   }
 
+  /** The server has taken an upload of the file. */
+  uploaded(ino: Ino): void {
+    this.#unseen.delete(ino);
+    this.#unseen.set(ino, this.#nowMs());
+    const [oldest] = this.#unseen.size > MOST_UNSEEN ? this.#unseen.keys() : [];
+    if (oldest !== undefined) this.#unseen.delete(oldest);
+  }
+
+  /** The server shows the file. */
+  seen(ino: Ino): void {
+    this.#unseen.delete(ino);
+  }
+
+  /** Whether the file was uploaded lately and has not been seen on the server since. */
+  isUnseen(ino: Ino): boolean {
+    const sinceMs = this.#unseen.get(ino);
+    return sinceMs !== undefined && this.#nowMs() - sinceMs <= UNSEEN_MS;
+  }
+
   /** A file is about to be removed. */
   removing(ino: Ino): void {
     this.#removing.add(ino);
@@ -137,6 +161,7 @@ export class LateRequests {
   /** The server does not have the file any more. */
   removed(ino: Ino): void {
     this.#removing.delete(ino);
+    this.#unseen.delete(ino);
   }
 
   /** Whether the server may have removed what it is known to have of a file, or may yet do it. */
