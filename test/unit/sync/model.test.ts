@@ -45,7 +45,7 @@ const PINNED: readonly number[] = [
 const PINNED_LATE: readonly number[] = [43, 278, 850, 3574, 5236, 5877, 6555, 8092, 11925, 16492];
 
 /** What happens beside what programs do that open, write and close. */
-type Mode = 'nothing more' | 'by hand' | 'by the kernel' | 'late';
+type Mode = 'nothing more' | 'by hand' | 'by the kernel' | 'late' | 'late and alone';
 
 class Model {
   readonly world: World;
@@ -58,15 +58,18 @@ class Model {
   readonly #hand: Random | undefined;
   /** Programs that keep files open, and that the kernel serves by itself. */
   readonly #writers: KernelWriters | undefined;
-  /** Whether requests arrive late; then there is no other client. */
+  /** Whether requests arrive late. */
   readonly #isLate: boolean;
+  /** Whether there is no other client. */
+  readonly #isAlone: boolean;
   #serial = 0;
 
   constructor(seed: number, trace: boolean, mode: Mode) {
     this.#random = seededRandom(seed);
     this.#hand = mode === 'by hand' ? seededRandom(seed + 1_000_000) : undefined;
     this.#trace = trace;
-    this.#isLate = mode === 'late';
+    this.#isLate = mode === 'late' || mode === 'late and alone';
+    this.#isAlone = mode === 'late and alone';
     const backed = mode === 'by the kernel';
     const server = { pause: async () => this.#noteTags() };
     // Every other seed copies files of which nothing is here.
@@ -98,17 +101,17 @@ class Model {
     this.world.engine.resume();
     await this.#local(() => this.#writers?.closeAll());
     this.#touchInterrupted();
-    const shown = this.#isLate ? this.#contents() : undefined;
+    const shown = this.#contents();
     await this.world.converge();
-    if (shown !== undefined) {
+    if (this.#isLate) {
       if (this.#trace) this.#printRequests();
       await this.#arrive();
-      assert.deepEqual(this.#contents(), shown, 'nothing changes by itself where there is one client');
+      this.#checkAlone(shown);
     }
     await this.world.converge();
     if (this.#trace) this.#printRequests();
     this.world.check();
-    this.#checkAlone();
+    this.#checkAlone(shown);
     const there = this.world.server.textTree();
     assert.deepEqual(await this.world.localTree(), there, 'both sides are equal');
     const kept = new Set(Object.values(there));
@@ -126,9 +129,11 @@ class Model {
     }
   }
 
-  #checkAlone(): void {
-    if (this.#isLate)
-      assert.deepEqual(this.world.engine.conflicts(), [], 'one client is in no conflict with itself');
+  /** Where there is no other client: no conflict, and nothing that changes by itself. */
+  #checkAlone(shown?: Record<string, string | undefined>): void {
+    if (!this.#isAlone) return;
+    assert.deepEqual(this.world.engine.conflicts(), [], 'one client is in no conflict with itself');
+    if (shown !== undefined) assert.deepEqual(this.#contents(), shown, 'nothing changes by itself');
   }
 
   /** What the mount shows, from its path. */
@@ -171,7 +176,7 @@ class Model {
     else if (kind < 51) await this.#local(() => this.#exchange());
     else if (kind < 54) await this.#local(() => this.#link());
     else if (kind < 59) await this.#local(() => this.#copy(this.#anyPath()));
-    else if (kind < 73 && this.#isLate) await this.#arrive(1);
+    else if (kind < 73 && (this.#isAlone || (this.#isLate && kind >= 70))) await this.#arrive(1);
     else if (kind < 64) this.#remoteWrite(this.#anyPath());
     else if (kind < 69) this.#remoteRemove();
     else if (kind < 73) this.#remoteMove();
@@ -514,11 +519,15 @@ test('the same with files that stay open and that the kernel reads and writes by
 });
 
 test('requests that arrive late, of a daemon that may be dead: nothing that was removed comes back', async (context) => {
+  await runSeeds(context, 'late and alone');
+});
+
+test('the same beside another client', async (context) => {
   await runSeeds(context, 'late');
 });
 
 async function runSeeds(context: TestContext, mode: Mode): Promise<void> {
-  for (const seed of seeds(mode === 'late' ? PINNED_LATE : PINNED)) {
+  for (const seed of seeds(mode === 'late and alone' ? PINNED_LATE : PINNED)) {
     const model = new Model(seed, process.env.SEED !== undefined, mode);
     try {
       await model.run();
