@@ -155,7 +155,8 @@ export class LiveAuth implements AuthProvider {
   }
 
   onAccepted(sent: AuthHeaders): void {
-    // An answer to what was sent before a change says nothing of the present ones.
+    // An answer to what was sent before a change says nothing of the present ones, and nothing is sent while all wait.
+    if (this.#refusal !== undefined) return;
     if (this.#state !== 'accepted' && sent.authorization === this.#latest) this.#accepted();
   }
 

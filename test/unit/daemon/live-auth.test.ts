@@ -371,6 +371,23 @@ describe('a refusal of what worked', () => {
     auth.close();
   });
 
+  test('a good answer to what was sent before the refusal ends no wait: new ones are still to come', async () => {
+    const server = new Server();
+    const { auth } = make(undefined, server);
+    const sent = await accept(auth);
+    let isOver = false;
+    const refused = auth.onUnauthorized(REQUEST, sent).finally(() => {
+      isOver = true;
+    });
+    await settle();
+    auth.onAccepted(sent);
+    await settle();
+    assert.deepEqual([isOver, auth.status.state], [false, 'refused']);
+    await auth.exclusively(async () => auth.takeUp({ credentials: login('new'), rest: undefined }, true));
+    assert.equal(await refused, true);
+    auth.close();
+  });
+
   test('the wait ends: requests fail, those that come later at once, and the server is asked no more', async () => {
     const server = new Server();
     server.accepted.clear();
