@@ -17,7 +17,6 @@ import {
 import { buryIfDead, deadFile } from './dead-nodes.js';
 import type { LateRequest } from './doubts.js';
 import type { Effects, TreeContext } from './effects.js';
-import { copiedFrom } from './original.js';
 import { holderOf } from './server-tree.js';
 
 /** Content that was brought to the server. */
@@ -166,11 +165,7 @@ export class Confirm {
   undone(ino: Ino, place: Place): void {
     const node = holderOf(this.#tx, ino, place);
     if (node === undefined || node.kind === 'dir') return;
-    const { attempt } = node;
-    if (attempt !== undefined) {
-      const copyOf = copiedFrom(this.#tx, node);
-      this.#context.doubts.undone(this.#tx, node.ino, attempt, copyOf);
-    }
+    this.#context.doubts.undone(this.#tx, node);
     this.attempted(ino, place, undefined);
   }
 

@@ -10,7 +10,6 @@
 import type { Ino, Name } from '../base/index.js';
 import type { ETag } from '../remote/index.js';
 import type {
-  Attempt,
   CopySource,
   NodeRecord,
   Place,
@@ -18,6 +17,7 @@ import type {
   StateTransaction,
   StateView,
 } from '../state/index.js';
+import { copiedFrom } from './original.js';
 import { holderOf, samePlace } from './server-tree.js';
 
 /** How long a request may be on its way: longer than a TCP connection without its program, and than servers take for a body. */
@@ -111,17 +111,15 @@ export class Doubts {
     return undefined;
   }
 
-  /** The server was asked and has nothing of it. In the transaction that forgets the attempt. */
-  undone(tx: StateTransaction, ino: Ino, attempt: Attempt, copyOf: CopySource | undefined): void {
-    const { place, gen, size, sha256 } = attempt;
+  /** The server was asked and has nothing of the node's attempt. In the transaction that forgets it. */
+  undone(tx: StateTransaction, node: Exclude<NodeRecord, { kind: 'dir' }>): void {
+    if (node.attempt === undefined) return;
+    const { place, gen, size, sha256 } = node.attempt;
+    const copyOf = copiedFrom(tx, node);
     // What was not sent to its last byte cannot take effect: the length was announced.
     if (sha256 === undefined && copyOf === undefined) return;
-    this.#note(tx, {
-      ino,
-      place,
-      sinceMs: this.#nowMs(),
-      made: { kind: 'upload', gen, size, sha256, copyOf },
-    });
+    const made = { kind: 'upload', gen, size, sha256, copyOf } as const;
+    this.#note(tx, { ino: node.ino, place, sinceMs: this.#nowMs(), made });
   }
 
   /** A directory is about to be made. Returns what is noted of it; undefined where an earlier request may do the same. */
@@ -171,7 +169,7 @@ export class Doubts {
 
   /** Nodes that may not be where they were. */
   get moved(): readonly Ino[] {
-    return this.#late.filter(({ made }) => made.kind === 'move').map(({ ino }) => ino);
+    return [...new Set(this.#late.filter(({ made }) => made.kind === 'move').map(({ ino }) => ino))];
   }
 
   /** Where a node may be on the server, if it is not where it was. */

@@ -13,7 +13,6 @@ import { addConflict } from './conflict-records.js';
 import { buryIfDead, deadFile } from './dead-nodes.js';
 import type { LateRequest } from './doubts.js';
 import type { Effects, TreeContext } from './effects.js';
-import { copiedFrom } from './original.js';
 import { samePlace } from './server-tree.js';
 
 /** An entry of a listing, with the target when the file stands for a symbolic link. */
@@ -141,15 +140,12 @@ export class Merge {
       return;
     }
     const changedHere = node.local !== undefined && contentGen(node, tx) !== node.base.gen;
-    const { attempt } = node;
-    if (attempt !== undefined) {
-      this.#context.doubts.undone(tx, ino, attempt, copiedFrom(tx, node));
-    }
+    this.#context.doubts.undone(tx, node);
     if (changedHere) {
       tx.put({ ...node, base: undefined, remote: undefined, attempt: undefined });
     } else {
       this.#context.doubts.removed(ino);
-      this.#drop(attempt === undefined ? node : { ...node, attempt: undefined });
+      this.#drop(node.attempt === undefined ? node : { ...node, attempt: undefined });
     }
   }
 

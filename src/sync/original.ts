@@ -28,9 +28,8 @@ export function originalOf(view: StateView, node: NodeRecord): Original | undefi
   }
   if (node.kind !== 'file') return undefined;
   const source = copySource(node);
-  const file = source === undefined ? undefined : view.get(source.ino);
-  if (file?.kind !== 'file' || file.base === undefined || file.remote !== undefined) return undefined;
-  if (file.base.etag !== source?.etag || file.base.size !== node.size) return undefined;
+  const file = source === undefined ? undefined : copiedFile(view, source);
+  if (file?.base?.size !== node.size) return undefined;
   return { ino: file.ino, base: file.base, gen: node.gen };
 }
 

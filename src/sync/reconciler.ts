@@ -53,9 +53,7 @@ export class Reconciler {
 
   /** Asks what the server has at a place where nobody is sure of it, then adopts that or keeps both. */
   async reconcile(ino: Ino, place: Place, signal: AbortSignal, sha256?: string): Promise<void> {
-    const path = placePath(this.#deps.state, place);
-    const seen = path === undefined ? undefined : await this.#deps.refresher.look(path, signal);
-    await this.decideOn(ino, place, seen, sha256, signal);
+    await this.decideOn(ino, place, await this.#look(place, signal), sha256, signal);
   }
 
   /**
@@ -69,8 +67,7 @@ export class Reconciler {
     signal: AbortSignal,
     sha256?: string,
   ): Promise<void> {
-    const path = placePath(this.#deps.state, place);
-    const seen = path === undefined ? undefined : await this.#deps.refresher.look(path, signal);
+    const seen = await this.#look(place, signal);
     const isNothing = seen === undefined && this.#occupant(place) === undefined;
     await this.decideOn(ino, place, seen, sha256, signal);
     if (isNothing) throw error;
@@ -154,13 +151,12 @@ export class Reconciler {
    * says so.
    */
   async findMoved(before: NodeRecord, signal: AbortSignal): Promise<boolean> {
-    const { state, editor, refresher, doubts } = this.#deps;
+    const { editor, doubts } = this.#deps;
     const places = doubts.movesOf(before.ino);
     if (places.length === 0) return false;
     const found: Array<{ readonly to: Place; readonly isCertain: boolean }> = [];
     for (const to of places) {
-      const path = placePath(state, to);
-      const seen = path === undefined ? undefined : await refresher.look(path, signal);
+      const seen = await this.#look(to, signal);
       if (seen !== undefined && this.#mayBeMoved(before, to, seen.entry))
         found.push({
           to,
@@ -279,6 +275,12 @@ export class Reconciler {
       hash.update(chunk);
     }
     return hash.digest('hex');
+  }
+
+  /** What the server has at a place now; in a directory that is not there nothing can be. */
+  async #look(place: Place, signal: AbortSignal): Promise<SeenEntry | undefined> {
+    const path = placePath(this.#deps.state, place);
+    return path === undefined ? undefined : await this.#deps.refresher.look(path, signal);
   }
 
   #occupant(place: Place): NodeRecord | undefined {

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 /** Longer than the hooks of any suite, and than a busy machine takes from one test to the next. */
 const LONGEST_MS = 300_000;
 const LOOK_EVERY_MS = 5_000;
+const OUR_TMPDIR = `TMPDIR=${process.env.TMPDIR ?? '(none)'}`;
 
 let running = 0;
 let ended = 0;
@@ -42,7 +43,7 @@ function relatives(): readonly string[] {
     .flatMap((pid) => {
       try {
         const parent = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[1];
-        const isOrphan = parent === '1' && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(ourTmpdir);
+        const isOrphan = parent === '1' && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(OUR_TMPDIR);
         if (parent !== String(process.pid) && !isOrphan) return [];
         const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
         // That of tsx stays as long as this process.
@@ -53,5 +54,3 @@ function relatives(): readonly string[] {
       }
     });
 }
-
-const ourTmpdir = `TMPDIR=${process.env.TMPDIR ?? '(none)'}`;

@@ -116,8 +116,13 @@ export function missingCommands(commands: readonly string[]): readonly string[] 
 export function skipUnless(present: boolean, what: string): false | string {
   if (present) return false;
   const reason = `needs ${what}`;
-  if (!['', '0', 'false'].includes(process.env.CI ?? '')) throw new Error(`${reason}, and CI must have it`);
+  if (isCi()) throw new Error(`${reason}, and CI must have it`);
   return reason;
+}
+
+/** Whether this is a run in which nothing may be skipped. */
+export function isCi(): boolean {
+  return !['', '0', 'false'].includes(process.env.CI ?? '');
 }
 
 /** {@link skipUnless} for programs in PATH. */

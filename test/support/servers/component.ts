@@ -3,6 +3,7 @@
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { isCi } from '../exec.js';
 
 /** A program of a Debian package that a test drives. */
 export type ComponentName = 'apache' | 'nginx' | 'rclone' | 'setpriv' | 'openssl';
@@ -72,11 +73,6 @@ export function requireComponent(t: TestContext, name: ComponentName): boolean {
     t.skip(error.message);
     return false;
   }
-}
-
-function isCi(): boolean {
-  const value = process.env.CI;
-  return value !== undefined && value !== '' && value !== 'false' && value !== '0';
 }
 
 function isExecutable(path: string): boolean {
